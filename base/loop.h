@@ -1,0 +1,36 @@
+/*
+ * Event loop: one thread that waits for descriptors, posted calls and the clock's timers.
+ *
+ * Callbacks run on the loop's thread. loop_post and loop_stop may be called from any thread, the rest only
+ * from the loop's thread or before it runs.
+ */
+#ifndef BASE_LOOP_H
+#define BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct clock;
+struct loop;
+
+enum { LOOP_IN = 1, LOOP_OUT = 2, LOOP_HUP = 4 }; /* HUP: error or hang-up, always reported */
+
+typedef void loop_fd_fn(void *arg, int fd, unsigned events);
+typedef void loop_fn(void *arg);
+
+/* clock may be NULL (no timers); it must live longer than the loop. */
+struct loop *loop_new(struct clock *clock, struct err *e);
+void loop_free(struct loop *l);
+
+/* Watch fd (the caller keeps it open and owns it). Regular files count as always ready. */
+bool loop_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *arg, struct err *e);
+void loop_change(struct loop *l, int fd, unsigned events); /* 0: reported no more, still known */
+void loop_remove(struct loop *l, int fd);                  /* no callback after it returns */
+
+void loop_post(struct loop *l, loop_fn *fn, void *arg);
+void loop_run(struct loop *l); /* until loop_stop */
+void loop_stop(struct loop *l);
+
+#endif

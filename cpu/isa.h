@@ -1,0 +1,76 @@
+/*
+ * What the translator and the machine need to know of a guest ISA: one constant struct per ISA.
+ */
+#ifndef CPU_ISA_H
+#define CPU_ISA_H
+
+#include "base/types.h"
+
+struct guest_block;
+struct ir;
+struct vcpu;
+
+enum { BLOCK_MAX_INSNS = 64 };
+
+/*
+ * A decoded piece of guest code: straight-line but for forward branches not taken, within one page; only the last
+ * instruction may reach into the next page (it then stands alone, count == 1, and phys2 is set).
+ */
+struct guest_block {
+    gva pc;
+    gpa phys;      /* of pc */
+    gpa phys2;     /* of the second page when the instruction straddles, else -1 */
+    uint32_t mode; /* isa->mode() it was decoded for */
+    uint16_t count;
+    uint16_t bytes;
+    void *insns;   /* the ISA's decoded instructions, isa->insn_size each; room for BLOCK_MAX_INSNS */
+};
+
+struct isa_ops {
+    const char *name;
+    unsigned insn_size;
+    /* guest registers that deserve host registers, best first */
+    const uint8_t *hot_r, *hot_f;
+    unsigned hot_r_count, hot_f_count;
+
+    /* State outside the address space that changes the meaning of code (privilege, translation on...); part of the block key. */
+    uint32_t (*mode)(const struct vcpu *v);
+    /* Host address and gpa of the code at va (2-byte parcel), with execute permission; fills code pages. false: trap set. */
+    bool (*fetch)(struct vcpu *v, gva va, const uint8_t **host, gpa *pa);
+    /* Decode at v->pc into b (b->insns given by the caller). false: the fetch of the first instruction faulted, trap set. */
+    bool (*decode)(struct vcpu *v, struct guest_block *b);
+    /* Emit IR for b. */
+    void (*translate)(const struct vcpu *v, const struct guest_block *b, struct ir *ir);
+    /*
+     * Interpret b from its start; v->pc is its pc. Stops at its end, at a taken branch, at a fault, or after an
+     * instruction that set attention. Leaves v->pc at the next instruction to execute (faulting one when false).
+     */
+    bool (*interp)(struct vcpu *v, const struct guest_block *b);
+    /* Execute one decoded instruction through its exec_: v->pc is set by the caller; false = v->fault and v->trap are set. */
+    bool (*exec)(struct vcpu *v, const void *insn);
+
+    void (*take_trap)(struct vcpu *v);  /* deliver v->trap at v->pc; clears fault */
+    bool (*take_irq)(struct vcpu *v);   /* deliver the interrupt that is due, if any: true when v->pc changed */
+    bool (*irq_pending)(struct vcpu *v);/* an interrupt that ends WFI is pending (enabled in mie, whatever mstatus says) */
+
+    /* Slow paths of memory: walk, PMP, MMIO, page crossing, misalignment, watched pages; they fill the TLB. */
+    bool (*load)(struct vcpu *v, gva va, unsigned size, uint64_t *val);
+    bool (*store)(struct vcpu *v, gva va, unsigned size, uint64_t val);
+    /* Host address for an atomic access of size bytes (aligned, RAM, writable); NULL: trap set. */
+    void *(*amo_host)(struct vcpu *v, gva va, unsigned size);
+
+    /*
+     * FP entry: called before the first FP instruction of a block when fp_live is 0. true: FP is enabled and the
+     * rounding mode is one the host has (state marked dirty, fp_host_csr prepared). false: run the block by interp.
+     */
+    bool (*fp_enter)(struct vcpu *v);
+    void (*fp_flags)(struct vcpu *v, uint32_t host_csr); /* fold the host's sticky flags into the guest's */
+
+    void (*reset)(struct vcpu *v);
+    /* Text of the instruction at code (len bytes available), e.g. "addi    a0,a0,1"; returns its length in bytes. */
+    unsigned (*disasm)(const struct vcpu *v, gva pc, const uint8_t *code, unsigned len, char *buf, unsigned size);
+    /* Name and value of register n for info registers, lockstep and gdb; NULL name ends. */
+    const char *(*reg)(const struct vcpu *v, unsigned n, uint64_t *val);
+};
+
+#endif

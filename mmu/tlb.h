@@ -1,0 +1,109 @@
+/*
+ * The soft TLB of one vCPU: translated addresses at hand for generated code, tagged by address space.
+ *
+ * A context (struct tlb_ctx) serves one *view*: an address space seen with one privilege (RISC-V: U, S, S with SUM,
+ * M...). v->ctx points to the current one and generated code keeps it in a register, so a write to satp or a trap
+ * swaps a pointer and flushes nothing. Contexts come from a small pool, least recently used first.
+ *
+ *   rd, wr    first level, direct-mapped, separate for loads and stores; an entry with a matching tag means: RAM,
+ *             permitted, accessed (wr: dirty) bit set, not watched. Host address = gva + addend.
+ *   jc        jump cache: guest pc -> host code, filled by the translator; never flushed by fences (the code it
+ *             points to checks code_id), purged entry by entry when a block dies.
+ *   code_id   which code page (translator's id of one gva page + gpa page + mode) is mapped and executable here,
+ *             slot CODE_SLOT(pc); 0 = unknown. Fences clear it.
+ *
+ * Behind the contexts: a second level per vCPU (set-associative, tagged by the context's id), consulted on a miss
+ * before the page walk. Invalid translations are never cached (Svvptc).
+ *
+ * Only the owning vCPU's thread calls these functions; other threads post work to it. Exception: jc entries may be
+ * purged by any thread (atomic store of pc = TLB_NONE).
+ */
+#ifndef MMU_TLB_H
+#define MMU_TLB_H
+
+#include "base/types.h"
+
+enum {
+    TLB_BITS = 10,
+    TLB_SIZE = 1 << TLB_BITS,
+    JC_BITS = 12,
+    JC_SIZE = 1 << JC_BITS,
+    CODE_SLOTS = 1024,
+    TLB_CONTEXTS = 16,
+};
+#define TLB_NONE UINT64_C(1) /* a tag or pc that matches nothing */
+#define TLB_INDEX(va) (((va) >> PAGE_BITS) & (TLB_SIZE - 1))
+#define JC_INDEX(pc) (((pc) >> 1) & (JC_SIZE - 1))
+#define CODE_SLOT(pc) (((pc) >> PAGE_BITS) & (CODE_SLOTS - 1))
+
+struct tlb_entry {
+    uint64_t tag;    /* gva of the page, or TLB_NONE */
+    uint64_t addend; /* host address minus gva */
+};
+
+struct jump_entry {
+    gva pc; /* or TLB_NONE */
+    const void *code;
+};
+
+struct tlb_view {
+    uint32_t regime; /* the ISA's number of translation regime and privilege view, < 256 */
+    uint32_t asid;   /* < 65536; 0 where the regime has none */
+    bool shared;     /* one context for all ASIDs (kernel view: global pages; others in it are dropped on an ASID change) */
+};
+
+struct tlb_ctx {
+    struct tlb_entry rd[TLB_SIZE];
+    struct tlb_entry wr[TLB_SIZE];
+    struct jump_entry jc[JC_SIZE];
+    uint32_t code_id[CODE_SLOTS];
+    struct tlb_view view;
+    uint64_t id; /* tag of the second level; a new one after a full flush */
+    uint64_t used;
+    bool live, has_private; /* private: a non-global entry in a shared context */
+    gva super_lo, super_hi; /* range that entries from superpages may cover: a fence inside it drops the range */
+};
+
+/* What a walk found, or the second level kept. */
+struct tlb_page {
+    gva va;           /* page base */
+    gpa pa;           /* page base */
+    uint8_t *host;    /* NULL: MMIO, never cached in rd/wr */
+    uint64_t span;    /* bytes mapped by the leaf entry (4 KiB, 64 KiB NAPOT, 2 MiB, ...) */
+    bool read, write, exec; /* allowed in this view, with A (and D for write) already set */
+    bool global;
+};
+
+struct tlb_stats {
+    uint64_t misses, l2_hits, walks, fills, fences, fences_page, switches, ctx_evicted;
+};
+
+struct tlb;
+
+struct tlb *tlb_new(void); /* NULL: out of memory */
+void tlb_free(struct tlb *t);
+struct tlb_stats *tlb_stats(struct tlb *t);
+
+/* The context of the view, live and ready; may evict another. Valid until the next tlb_switch. */
+struct tlb_ctx *tlb_switch(struct tlb *t, struct tlb_view view);
+
+/* Second level: true when va's page is known in ctx with the right asked for ('r', 'w', 'x'); *page filled. */
+bool tlb_find(struct tlb *t, const struct tlb_ctx *ctx, gva va, char right, struct tlb_page *page);
+/* Remember a page in both levels. write is entered in wr only when the caller found the page unwatched. */
+void tlb_fill(struct tlb *t, struct tlb_ctx *ctx, const struct tlb_page *page);
+
+/* sfence.vma in its four forms; asid -1 = all, and global pages too; one ASID leaves global pages alone. */
+void tlb_flush_all(struct tlb *t);
+void tlb_flush_asid(struct tlb *t, uint32_t asid);
+void tlb_flush_page(struct tlb *t, gva va);
+void tlb_flush_page_asid(struct tlb *t, gva va, uint32_t asid);
+
+/* Drop write rights to a physical page (host address of the page) from every context and the second level. */
+void tlb_drop_write(struct tlb *t, const uint8_t *host);
+/* Drop everything that points into [host, host + len) (unmap, watchpoints). */
+void tlb_drop_host(struct tlb *t, const uint8_t *host, uint64_t len);
+
+/* For info tlb: calls fn for each live first-level entry. */
+void tlb_each(struct tlb *t, void (*fn)(void *arg, const struct tlb_ctx *ctx, bool write, const struct tlb_entry *e), void *arg);
+
+#endif

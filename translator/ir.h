@@ -1,0 +1,80 @@
+/*
+ * The intermediate representation of one block: a linear array of 16-byte operations in SSA form.
+ *
+ * Guest registers are read and written by getr/setr at the point where the guest does, so guest state is exact at every
+ * operation that may fault: a trans_ function writes rd after the access that may fault.
+ * A value is the index of the operation that made it. Builders fold constants where it costs nothing.
+ * When the array is full the builders drop silently and ir->full is set: the caller translates a shorter block.
+ */
+#ifndef TRANSLATOR_IR_H
+#define TRANSLATOR_IR_H
+
+#include <stdio.h>
+
+#include "base/types.h"
+
+typedef uint16_t ir_val; /* index of an operation; IR_NONE = no operand */
+enum { IR_NONE = 0xffff, IR_MAX = 2048 };
+
+enum { IR_FLT = 1, IR_SIDE = 2, IR_END = 4, IR_SUB = 8, IR_IMM = 16 };
+
+enum ir_op {
+#define IR(name, result, args, flags, text) IR_##name,
+#include "translator/ir.def"
+#undef IR
+    IR_OPS
+};
+
+enum ir_cond { IR_EQ, IR_NE, IR_LT, IR_GE, IR_LTU, IR_GEU };
+enum ir_mem { IR_8U, IR_8S, IR_16U, IR_16S, IR_32U, IR_32S, IR_64 };
+enum ir_amo { AMO_SWAP, AMO_ADD, AMO_XOR, AMO_AND, AMO_OR, AMO_MIN, AMO_MAX, AMO_MINU, AMO_MAXU };
+enum ir_fmt { IR_S, IR_D };
+enum ir_int { IR_I32, IR_U32, IR_I64, IR_U64, IR_RTZ = 16 };
+
+struct ir_insn {
+    uint8_t op;  /* enum ir_op */
+    uint8_t sub;
+    ir_val a, b, c;
+    int64_t imm;
+};
+_Static_assert(sizeof(struct ir_insn) == 16, "an IR operation is 16 bytes");
+
+struct ir {
+    struct ir_insn insn[IR_MAX];
+    unsigned count;
+    bool full;
+};
+
+struct ir_op_info {
+    const char *name;
+    char result;
+    const char *args;
+    unsigned flags;
+};
+extern const struct ir_op_info ir_ops[IR_OPS];
+
+void ir_reset(struct ir *ir);
+/* The general builder; operands of the wrong class are a bug of the caller (assert in debug builds, ir_check finds it). */
+ir_val ir_emit(struct ir *ir, enum ir_op op, unsigned sub, ir_val a, ir_val b, ir_val c, int64_t imm);
+ir_val ir_const(struct ir *ir, int64_t v); /* shared within the block */
+static inline bool ir_is_const(const struct ir *ir, ir_val v, int64_t *c)
+{
+    if (v == IR_NONE || ir->insn[v].op != IR_const)
+        return false;
+    *c = ir->insn[v].imm;
+    return true;
+}
+
+/* Short forms used by trans_ functions: ir_add(ir, a, b), ir_addi(ir, a, 4), ir_ld(ir, IR_32S, addr, off)... */
+ir_val ir_bin(struct ir *ir, enum ir_op op, ir_val a, ir_val b); /* folds constants and identities */
+ir_val ir_un(struct ir *ir, enum ir_op op, ir_val a);
+ir_val ir_setcc(struct ir *ir, enum ir_cond c, ir_val a, ir_val b);
+ir_val ir_sel(struct ir *ir, ir_val c, ir_val a, ir_val b);
+ir_val ir_ld(struct ir *ir, enum ir_mem m, ir_val addr, int64_t off);
+void ir_st(struct ir *ir, enum ir_mem m, ir_val addr, int64_t off, ir_val v);
+
+void ir_print(const struct ir *ir, FILE *f);
+/* NULL when well-formed, else what is wrong (static string) and where. Run after every pass in debug builds. */
+const char *ir_check(const struct ir *ir, unsigned *where);
+
+#endif

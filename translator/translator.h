@@ -1,0 +1,49 @@
+/*
+ * The translator of one machine: blocks, code cache, engines. Shared by its vCPUs.
+ */
+#ifndef TRANSLATOR_TRANSLATOR_H
+#define TRANSLATOR_TRANSLATOR_H
+
+#include "base/err.h"
+#include "base/types.h"
+
+struct bus;
+struct isa_ops;
+struct log;
+struct translator;
+struct vcpu;
+
+enum engine { ENGINE_INTERP, ENGINE_IR, ENGINE_JIT, ENGINE_LOCKSTEP };
+
+struct translator_options {
+    enum engine engine;
+    enum engine checked;  /* LOCKSTEP: which engine runs against the interpreter (IR or JIT) */
+    uint64_t cache_size;  /* bytes of code cache; 0 = default (32 MiB); at least 64 KiB */
+    unsigned jit_after;   /* executions by interp before a block is compiled; 0 = at once */
+    bool no_link;         /* for debugging: never link blocks */
+    bool perf_map;        /* write /tmp/perf-PID.map */
+};
+
+/* Falls back from JIT to interp with a line on stderr where the host refuses executable memory. */
+struct translator *translator_new(const struct translator_options *o, const struct isa_ops *isa, struct bus *bus,
+                                  struct log *log, struct err *e);
+void translator_free(struct translator *t); /* no vCPU runs any more */
+
+/* Why vcpu_run came back. */
+enum run_exit { RUN_STOP /* ATT_STOP */, RUN_WFI /* park, then call again */, RUN_DEBUG };
+/* Run v until something needs its thread. Serves interrupts and posted work on the way. */
+enum run_exit translator_run(struct translator *t, struct vcpu *v);
+
+/* fence.i of one vCPU (and, for SBI remote fences, in its posted work): drops blocks whose bytes changed. Any vCPU thread. */
+void translator_fence_i(struct translator *t, struct vcpu *v);
+/* A vCPU store is about to hit a watched page: marks it dirty, so that a write-TLB entry may be made. */
+void translator_page_written(struct translator *t, gpa page, uint8_t *flags);
+
+struct translator_stats {
+    uint64_t blocks, guest_bytes, code_bytes, dropped, evictions, lookups, links, interp_insns, fence_i;
+    uint64_t cache_used, cache_size;
+};
+void translator_get_stats(const struct translator *t, struct translator_stats *s);
+const char *engine_name(enum engine e);
+
+#endif
