@@ -18,7 +18,6 @@ struct bus;
 struct clock;
 struct isa_ops;
 struct log;
-struct translator;
 struct vcpu;
 
 /* Reasons for generated code to leave at its next poll; 0 = run on. */
@@ -42,6 +41,13 @@ struct vcpu_work { /* owned by the poster; `done` is set (release) when it ran *
     _Atomic bool done;
 };
 
+/* Upward calls, set by the translator (it owns the struct). */
+struct vcpu_hooks {
+    void *arg;
+    void (*fence_i)(void *arg, struct vcpu *v);                      /* v executed fence.i */
+    void (*page_written)(void *arg, gpa page, uint8_t *page_flags);  /* a watched code page is about to be written */
+};
+
 struct vcpu {
     /* --- generated code addresses these; keep the order --- */
     uint64_t r[32];      /* integer registers; RISC-V: r[0] is 0 and never written */
@@ -63,7 +69,7 @@ struct vcpu {
     struct bus *bus;
     struct clock *clock;
     struct log *log;
-    struct translator *trl;
+    const struct vcpu_hooks *hooks;
     struct mem_trace *trace; /* lockstep: log (and undo) memory writes; NULL otherwise */
     unsigned index;          /* 0..n-1 */
     /* thread */

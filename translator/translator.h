@@ -34,10 +34,8 @@ enum run_exit { RUN_STOP /* ATT_STOP */, RUN_WFI /* park, then call again */, RU
 /* Run v until something needs its thread. Serves interrupts and posted work on the way. */
 enum run_exit translator_run(struct translator *t, struct vcpu *v);
 
-/* fence.i of one vCPU (and, for SBI remote fences, in its posted work): drops blocks whose bytes changed. Any vCPU thread. */
-void translator_fence_i(struct translator *t, struct vcpu *v);
-/* A vCPU store is about to hit a watched page: marks it dirty, so that a write-TLB entry may be made. */
-void translator_page_written(struct translator *t, gpa page, uint8_t *flags);
+/* Make v one of its vCPUs: sets v->hooks (fence.i drops blocks whose bytes changed; stores to watched code pages mark them). */
+void translator_attach(struct translator *t, struct vcpu *v);
 
 struct translator_stats {
     uint64_t blocks, guest_bytes, code_bytes, dropped, evictions, lookups, links, interp_insns, fence_i;

@@ -33,7 +33,7 @@ struct rv {
     uint8_t frm;      /* 0..7 as written */
     uint8_t fflags;   /* NV DZ OF UF NX = bits 4..0; complete only when C code runs (the host's are folded in by then) */
     uint64_t mstatus;
-#include "cpu/riscv/rv_state.h"
+    /* CSRs, PMP, counters, timers: the owner of csr.def adds them here */
 };
 
 static inline uint64_t x_get(const struct rv *c, unsigned r) { return c->v.r[r]; }

@@ -1,1 +1,0 @@
-/* Part of struct rv: privileged state, in the order of csr.def. Included inside the struct only. */
