@@ -26,8 +26,32 @@ struct guest_block {
     void *insns;   /* the ISA's decoded instructions, isa->insn_size each; room for BLOCK_MAX_INSNS */
 };
 
+/*
+ * The reference semantics of the IR's floating point, one function per operation and under its name (IR_fadd: add),
+ * for back ends that have no host instruction for a case (host_ir: for any). They take and return what the IR says:
+ * F values are raw register images (IR_S boxed; an operand that is not boxed counts as the canonical NaN), V values
+ * integers. fmt is the operation's `sub` (enum ir_fmt). Rounding is the guest's dynamic mode; flags accumulate in the
+ * guest's state (v need not be spilled: f[] is not touched). Every argument is of 64 bits but fmt.
+ */
+typedef uint64_t fp_fn1(struct vcpu *v, unsigned fmt, uint64_t a);
+typedef uint64_t fp_fn2(struct vcpu *v, unsigned fmt, uint64_t a, uint64_t b);
+typedef uint64_t fp_fn3(struct vcpu *v, unsigned fmt, uint64_t a, uint64_t b, uint64_t c);
+
+struct fp_ops {
+    fp_fn2 *add, *sub, *mul, *div, *min, *max;
+    fp_fn1 *sqrt;
+    fp_fn3 *madd, *msub, *nmsub, *nmadd;
+    fp_fn2 *sgnj, *sgnjn, *sgnjx;
+    fp_fn2 *eq, *lt, *le;
+    fp_fn1 *class;
+    fp_fn1 *cvt_ff; /* fmt: source */
+    fp_fn2 *cvt_fi; /* b: the operation's imm, enum ir_int, | IR_RTZ */
+    fp_fn2 *cvt_if; /* b: likewise; fmt: destination */
+};
+
 struct isa_ops {
     const char *name;
+    const struct fp_ops *fp;
     unsigned insn_size;
     /* guest registers that deserve host registers, best first */
     const uint8_t *hot_r, *hot_f;
