@@ -82,6 +82,9 @@ struct isa_ops {
     bool (*store)(struct vcpu *v, gva va, unsigned size, uint64_t val);
     /* Host address for an atomic access of size bytes (aligned, RAM, writable); NULL: trap set. */
     void *(*amo_host)(struct vcpu *v, gva va, unsigned size);
+    /* LR and SC as exec_ does them, alignment included; size 4 or 8. *val is sign-extended; *fail is 0 (stored) or 1. */
+    bool (*lr)(struct vcpu *v, gva va, unsigned size, uint64_t *val);
+    bool (*sc)(struct vcpu *v, gva va, unsigned size, uint64_t val, uint64_t *fail);
 
     /*
      * FP entry: called before the first FP instruction of a block when fp_live is 0. true: FP is enabled and the
@@ -91,6 +94,13 @@ struct isa_ops {
     void (*fp_flags)(struct vcpu *v, uint32_t host_csr); /* fold the host's sticky flags into the guest's */
 
     void (*reset)(struct vcpu *v);
+    /*
+     * Everything architectural that is not in struct vcpu's r, f, pc, npc, icount and reservation, as state_size bytes:
+     * lockstep runs a block, puts the state back and runs it again. restore derives the rest anew (view, timers, lines).
+     */
+    size_t state_size;
+    void (*state_save)(const struct vcpu *v, void *buf);
+    void (*state_restore)(struct vcpu *v, const void *buf);
     /* Text of the instruction at code (len bytes available), e.g. "addi    a0,a0,1"; returns its length in bytes. */
     unsigned (*disasm)(const struct vcpu *v, gva pc, const uint8_t *code, unsigned len, char *buf, unsigned size);
     /* Name and value of register n for info registers, lockstep and gdb; NULL name ends. */

@@ -51,6 +51,7 @@ enum {
     PAGE_DIRTY_LOG = 4,   /* dirty tracking on and not yet written */
     PAGE_WTLB = 8,        /* some write TLB may hold it */
     PAGE_TOUCHED = 16,    /* written by anyone since reset (snapshots) */
+    PAGE_WATCH = PAGE_CODE | PAGE_DIRTY_LOG, /* the first write clears CODE and sets CODE_DIRTY: watched no more */
 };
 
 /* Called (any thread) after len bytes at gpa were written by other means than a vCPU's store. */

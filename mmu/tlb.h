@@ -103,6 +103,9 @@ void tlb_drop_write(struct tlb *t, const uint8_t *host);
 /* Drop everything that points into [host, host + len) (unmap, watchpoints). */
 void tlb_drop_host(struct tlb *t, const uint8_t *host, uint64_t len);
 
+/* Context i of the pool (i < TLB_CONTEXTS), NULL while it was never used. Any thread, to purge jc; memory stays until tlb_free. */
+struct tlb_ctx *tlb_context(struct tlb *t, unsigned i);
+
 /* For info tlb: calls fn for each live first-level entry. */
 void tlb_each(struct tlb *t, void (*fn)(void *arg, const struct tlb_ctx *ctx, bool write, const struct tlb_entry *e), void *arg);
 
