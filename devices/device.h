@@ -37,8 +37,11 @@ struct field {
     size_t offset, size; /* size of one element */
     unsigned count;      /* elements of an array, 1 otherwise */
     bool keep;           /* survives reset */
+    bool truth;          /* of type bool: restore makes it 0 or 1, whatever the snapshot says */
 };
-#define FIELD_(type, member, n, keep_) {#member, offsetof(type, member), sizeof(((type *)0)->member) / (n), (n), (keep_)}
+#define FIELD_(type, member, n, keep_) \
+    {#member, offsetof(type, member), sizeof(((type *)0)->member) / (n), (n), (keep_), \
+     _Generic(((type *)0)->member, bool: true, bool *: true, default: false)}
 #define FIELD(type, member) FIELD_(type, member, 1, false)
 #define FIELD_KEEP(type, member) FIELD_(type, member, 1, true)
 #define FIELD_ARRAY(type, member, n) FIELD_(type, member, n, false)
@@ -78,16 +81,22 @@ struct device_env {
 };
 
 void device_init(struct device *d, const struct device_ops *ops, const char *name, const struct device_env *env);
-void device_reset(struct device *d);
-void device_free(struct device *d);
+void device_fini(struct device *d);  /* for ops->free, last before free(d): undoes device_init */
+void device_reset(struct device *d); /* takes the lock */
+void device_free(struct device *d);  /* NULL: nothing; the device's window has left the bus or the bus is gone too */
 void device_lock(void *d);
 void device_unlock(void *d);
 /* Put d's window at base on its bus. */
 bool device_map(struct device *d, gpa base, struct err *e);
-/* Snapshot: bytes of all fields in table order; size of it; restore checks the size, then ops->update. */
+/*
+ * Snapshot: bytes of all fields in table order; size of it; restore checks the size, then ops->update, which takes the
+ * fields for untrusted input (an index out of range is put right there). All take the lock.
+ */
 size_t device_state_size(const struct device *d);
-void device_save(const struct device *d, void *buf);
+void device_save(struct device *d, void *buf);
 bool device_restore(struct device *d, const void *buf, size_t len, struct err *e);
+/* One line a field, then what ops->info adds; for `info`. */
+void device_info(struct device *d, void (*line)(void *arg, const char *text), void *arg);
 
 #define log_guest(dev, ...) log_guest_msg((dev)->log, (dev)->name, __VA_ARGS__)
 
