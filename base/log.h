@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "base/types.h"
@@ -39,7 +40,7 @@ bool log_set_items(struct log *l, const char *spec, struct err *e);
 bool log_set_file(struct log *l, const char *path, struct err *e); /* -D */
 void log_add_filter(struct log *l, gva lo, gva hi);                /* --dfilter, [lo, hi] */
 bool log_in_filter(const struct log *l, gva pc);                   /* true when no filter was given */
-const char *log_items_help(void);                                  /* a line per item */
+void log_items_help(FILE *f);                                      /* a line per item */
 
 static inline bool log_on(const struct log *l, enum log_item i) { return (l->mask >> i) & 1; }
 bool log_dev_on(const struct log *l, const char *device);

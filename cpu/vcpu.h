@@ -88,6 +88,8 @@ void vcpu_kick(struct vcpu *v, uint32_t attention); /* any thread; wakes a parke
 void vcpu_post(struct vcpu *v, struct vcpu_work *w); /* any thread; async */
 void vcpu_post_wait(struct vcpu *v, struct vcpu *self, struct vcpu_work *w); /* and wait; self (may be NULL) serves its own work meanwhile */
 void vcpu_run_work(struct vcpu *v); /* own thread */
+/* Own thread: sleep until attention other than ATT_WFI is set, at most ns of host time. false: time ran out. */
+bool vcpu_park(struct vcpu *v, uint64_t ns);
 
 /* Slow paths, see isa.h. */
 bool vcpu_load_slow(struct vcpu *v, gva va, unsigned size, uint64_t *val);

@@ -44,7 +44,7 @@ struct region {
     struct region *next; /* the bus's own */
 };
 
-/* Page flags of RAM (atomic access). A page with any of them set in PAGE_WATCH is never in a write TLB. */
+/* Page flags of RAM (atomic access). */
 enum {
     PAGE_CODE = 1,        /* translations of it exist and stores must be noticed */
     PAGE_CODE_DIRTY = 2,  /* it was written since; translations are checked at the next fence.i */
@@ -53,6 +53,12 @@ enum {
     PAGE_TOUCHED = 16,    /* written by anyone since reset (snapshots) */
     PAGE_WATCH = PAGE_CODE | PAGE_DIRTY_LOG, /* the first write clears CODE and sets CODE_DIRTY: watched no more */
 };
+
+/* Stores to a page with these flags must take the slow path: it may not be in a write TLB. */
+static inline bool page_watched(uint8_t flags)
+{
+    return (flags & PAGE_DIRTY_LOG) || (flags & (PAGE_CODE | PAGE_CODE_DIRTY)) == PAGE_CODE;
+}
 
 /* Called (any thread) after len bytes at gpa were written by other means than a vCPU's store. */
 typedef void bus_code_written(void *arg, gpa addr, uint64_t len);
@@ -67,7 +73,9 @@ bool bus_add_rom(struct bus *b, const char *name, gpa base, uint64_t size, uint8
                  const struct mmio_ops *ops, void *dev, struct err *e);
 /* The caller keeps r alive until unmapped or the bus is freed. Overlap with another region is an error. */
 bool bus_map(struct bus *b, struct region *r, struct err *e);
-void bus_unmap(struct bus *b, struct region *r); /* TLBs are told through on_unmap */
+void bus_unmap(struct bus *b, struct region *r);
+/* Called (any thread) after a region left the map: the machine drops it from every TLB. */
+void bus_on_unmap(struct bus *b, void (*fn)(void *arg, const struct region *r), void *arg);
 
 const struct region *bus_find(const struct bus *b, gpa addr); /* NULL: nothing there */
 const struct region *bus_first(const struct bus *b);          /* by address, for info mtree; ->next */
@@ -93,7 +101,8 @@ void dma_written(struct bus *b, gpa addr, uint64_t len);
 void bus_on_code_written(struct bus *b, bus_code_written *fn, void *arg);
 int bus_ram_fd(const struct bus *b, gpa addr, uint64_t *offset); /* the shared-memory file behind addr, -1 if none */
 
-/* Dirty tracking: start marks every page clean; harvest copies and clears the bitmap (a bit a page of the region). */
+/* Dirty tracking: start marks every page clean; harvest copies and clears the bitmap (a bit a page of the region).
+ * After both the caller flushes every TLB, so that the next store to each page is seen. */
 void bus_dirty_start(struct bus *b);
 uint64_t bus_dirty_harvest(struct bus *b, const struct region *r, uint8_t *bitmap); /* returns pages dirty */
 

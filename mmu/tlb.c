@@ -1,0 +1,369 @@
+/*
+ * The soft TLB of one vCPU: contexts, and the second level behind them.
+ *
+ * Tags. A context has an id, new at each full flush, and second-level entries carry the id: flushing an address space is
+ * one new id, and entries of ids that are gone die by replacement. The second level is L2_WAYS-way associative; an entry
+ * holds a page's host base and rights, so that one entry serves loads, stores and fetches of a view.
+ *
+ * Superpages are entered as 4 KiB pieces. A fence inside a superpage must drop all its pieces: a context remembers one range
+ * that covers every superpage it holds pieces of; a fence inside the range flushes the context whole.
+ */
+#include "mmu/tlb.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { L2_SETS = 4096, L2_WAYS = 4, ID_BITS = 20, ID_MAX = (1 << ID_BITS) - 1 };
+enum { L2_READ = 1, L2_WRITE = 2, L2_EXEC = 4, L2_GLOBAL = 8, L2_RAM = 16 };
+
+struct l2_entry {
+    uint64_t tag;  /* virtual page number << ID_BITS | id, truncated to 64 bits; 0 = empty */
+    uint64_t host; /* host address of the page, or 0 */
+    uint64_t pa;   /* page base | L2_* */
+};
+
+struct l2_set {
+    struct l2_entry way[L2_WAYS];
+};
+
+struct tlb {
+    struct tlb_ctx *ctx[TLB_CONTEXTS];
+    struct tlb_ctx *cur;
+    uint64_t next_id, now;
+    struct l2_set *l2;
+    uint8_t victim; /* way replaced next, round robin */
+    struct tlb_stats stats;
+};
+
+struct tlb *tlb_new(void)
+{
+    struct tlb *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return NULL;
+    t->l2 = calloc(L2_SETS, sizeof *t->l2);
+    if (!t->l2) {
+        free(t);
+        return NULL;
+    }
+    t->next_id = 1;
+    return t;
+}
+
+void tlb_free(struct tlb *t)
+{
+    if (!t)
+        return;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        free(t->ctx[i]);
+    free(t->l2);
+    free(t);
+}
+
+struct tlb_stats *tlb_stats(struct tlb *t) { return &t->stats; }
+
+static void clear_level1(struct tlb_ctx *c)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        c->rd[i].tag = c->wr[i].tag = TLB_NONE;
+    memset(c->code_id, 0, sizeof c->code_id);
+}
+
+static void clear_jumps(struct tlb_ctx *c)
+{
+    for (unsigned i = 0; i < JC_SIZE; i++)
+        __atomic_store_n(&c->jc[i].pc, TLB_NONE, __ATOMIC_RELAXED);
+}
+
+/* A fresh id; when they run out, everything starts over. */
+static uint64_t new_id(struct tlb *t)
+{
+    if (t->next_id > ID_MAX) {
+        memset(t->l2, 0, L2_SETS * sizeof *t->l2);
+        t->next_id = 1;
+        for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+            if (t->ctx[i] && t->ctx[i]->live) {
+                clear_level1(t->ctx[i]);
+                t->ctx[i]->id = t->next_id++;
+            }
+    }
+    return t->next_id++;
+}
+
+static void flush_ctx(struct tlb *t, struct tlb_ctx *c)
+{
+    clear_level1(c);
+    c->id = new_id(t);
+    c->has_private = false;
+    c->super_lo = c->super_hi = 0;
+}
+
+static void ctx_open(struct tlb *t, struct tlb_ctx *c, struct tlb_view view)
+{
+    if (c->live)
+        t->stats.ctx_evicted++;
+    flush_ctx(t, c);
+    clear_jumps(c);
+    c->view = view;
+    c->live = true;
+}
+
+/* A free context, or the one used longest ago; never the current one. */
+static struct tlb_ctx *ctx_take(struct tlb *t)
+{
+    struct tlb_ctx *best = NULL;
+
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *c = t->ctx[i];
+
+        if (!c) {
+            c = t->ctx[i] = aligned_alloc(64, (sizeof *c + 63) & ~(size_t)63);
+            if (c) {
+                memset(c, 0, sizeof *c);
+                return c;
+            }
+            continue;
+        }
+        if (c != t->cur && (!best || c->used < best->used))
+            best = c;
+    }
+    return best ? best : t->cur; /* out of memory for a second one: the only one is reopened */
+}
+
+struct tlb_ctx *tlb_switch(struct tlb *t, struct tlb_view view)
+{
+    struct tlb_ctx *c = NULL;
+
+    for (unsigned i = 0; i < TLB_CONTEXTS && t->ctx[i]; i++) {
+        struct tlb_ctx *o = t->ctx[i];
+
+        if (o->live && o->view.regime == view.regime && (view.shared || o->view.asid == view.asid)) {
+            c = o;
+            break;
+        }
+    }
+    if (!c) {
+        c = ctx_take(t);
+        if (!c)
+            return NULL;
+        ctx_open(t, c, view);
+    } else if (c->view.asid != view.asid) { /* shared: private pages belonged to the ASID that leaves */
+        if (c->has_private)
+            flush_ctx(t, c);
+        c->view.asid = view.asid;
+    }
+    if (c != t->cur)
+        t->stats.switches++;
+    c->used = ++t->now;
+    t->cur = c;
+    return c;
+}
+
+static struct l2_set *l2_set(struct tlb *t, gva va, uint64_t id)
+{
+    uint64_t vpn = va >> PAGE_BITS;
+
+    return &t->l2[(vpn ^ (vpn >> 12) ^ (id * 0x9e5)) & (L2_SETS - 1)];
+}
+
+static uint64_t l2_tag(gva va, uint64_t id) { return (va >> PAGE_BITS) << ID_BITS | id; }
+
+static struct l2_entry *l2_find(struct tlb *t, gva va, uint64_t id)
+{
+    struct l2_set *s = l2_set(t, va, id);
+    uint64_t tag = l2_tag(va, id);
+
+    for (unsigned w = 0; w < L2_WAYS; w++)
+        if (s->way[w].tag == tag)
+            return &s->way[w];
+    return NULL;
+}
+
+bool tlb_find(struct tlb *t, const struct tlb_ctx *ctx, gva va, char right, struct tlb_page *page)
+{
+    const struct l2_entry *e = l2_find(t, va, ctx->id);
+    uint64_t want = right == 'r' ? L2_READ : right == 'w' ? L2_WRITE : L2_EXEC;
+
+    if (!e || !(e->pa & want))
+        return false;
+    *page = (struct tlb_page){
+        .va = va & PAGE_MASK,
+        .pa = e->pa & PAGE_MASK,
+        .host = e->pa & L2_RAM ? (uint8_t *)(uintptr_t)e->host : NULL,
+        .span = PAGE_SIZE,
+        .read = e->pa & L2_READ,
+        .write = e->pa & L2_WRITE,
+        .exec = e->pa & L2_EXEC,
+        .global = e->pa & L2_GLOBAL,
+    };
+    t->stats.l2_hits++;
+    return true;
+}
+
+void tlb_fill(struct tlb *t, struct tlb_ctx *ctx, const struct tlb_page *page)
+{
+    struct l2_entry *e = l2_find(t, page->va, ctx->id);
+    unsigned i = TLB_INDEX(page->va);
+
+    if (!e) {
+        struct l2_set *s = l2_set(t, page->va, ctx->id);
+
+        e = &s->way[t->victim++ % L2_WAYS];
+        for (unsigned w = 0; w < L2_WAYS; w++)
+            if (!s->way[w].tag) {
+                e = &s->way[w];
+                break;
+            }
+        t->stats.fills++;
+    }
+    e->tag = l2_tag(page->va, ctx->id);
+    e->host = (uint64_t)(uintptr_t)page->host;
+    e->pa = (page->pa & PAGE_MASK) | (page->read ? L2_READ : 0u) | (page->write ? L2_WRITE : 0u) |
+            (page->exec ? L2_EXEC : 0u) | (page->global ? L2_GLOBAL : 0u) | (page->host ? L2_RAM : 0u);
+    if (!page->global)
+        ctx->has_private = true;
+    if (page->span > PAGE_SIZE) {
+        gva lo = page->va & ~(page->span - 1), last = lo + (page->span - 1);
+
+        if (!ctx->super_hi || lo < ctx->super_lo)
+            ctx->super_lo = lo;
+        if (last > ctx->super_hi)
+            ctx->super_hi = last;
+    }
+    if (!page->host)
+        return;
+    if (page->read)
+        ctx->rd[i] = (struct tlb_entry){page->va & PAGE_MASK, (uint64_t)(uintptr_t)page->host - (page->va & PAGE_MASK)};
+    if (page->write)
+        ctx->wr[i] = (struct tlb_entry){page->va & PAGE_MASK, (uint64_t)(uintptr_t)page->host - (page->va & PAGE_MASK)};
+}
+
+void tlb_flush_all(struct tlb *t)
+{
+    t->stats.fences++;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        if (t->ctx[i] && t->ctx[i]->live)
+            flush_ctx(t, t->ctx[i]);
+}
+
+/* Drop the non-global pages of a shared context. Its kernel half stays: that is what sharing is for. */
+static void flush_private(struct tlb *t, struct tlb_ctx *c)
+{
+    if (c->has_private)
+        flush_ctx(t, c);
+}
+
+/*
+ * A context of one ASID may hold global pages beside its own; dropping them too is allowed and costs only refills.
+ */
+void tlb_flush_asid(struct tlb *t, uint32_t asid)
+{
+    t->stats.fences++;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *c = t->ctx[i];
+
+        if (!c || !c->live || c->view.asid != asid)
+            continue;
+        if (c->view.shared)
+            flush_private(t, c);
+        else
+            flush_ctx(t, c);
+    }
+}
+
+static void flush_page_ctx(struct tlb *t, struct tlb_ctx *c, gva va)
+{
+    gva page = va & PAGE_MASK;
+    unsigned i = TLB_INDEX(page);
+    struct l2_entry *e;
+
+    if (c->super_hi && va >= c->super_lo && va <= c->super_hi) {
+        flush_ctx(t, c);
+        return;
+    }
+    if (c->rd[i].tag == page)
+        c->rd[i].tag = TLB_NONE;
+    if (c->wr[i].tag == page)
+        c->wr[i].tag = TLB_NONE;
+    c->code_id[CODE_SLOT(page)] = 0;
+    e = l2_find(t, page, c->id);
+    if (e)
+        e->tag = 0;
+}
+
+void tlb_flush_page(struct tlb *t, gva va)
+{
+    t->stats.fences_page++;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        if (t->ctx[i] && t->ctx[i]->live)
+            flush_page_ctx(t, t->ctx[i], va);
+}
+
+void tlb_flush_page_asid(struct tlb *t, gva va, uint32_t asid)
+{
+    t->stats.fences_page++;
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *c = t->ctx[i];
+
+        if (c && c->live && c->view.asid == asid && (!c->view.shared || c->has_private))
+            flush_page_ctx(t, c, va);
+    }
+}
+
+/* Whether e points into [host, host + len). */
+static bool points_into(const struct tlb_entry *e, uint64_t host, uint64_t len)
+{
+    return e->tag != TLB_NONE && e->tag + e->addend - host < len;
+}
+
+void tlb_drop_write(struct tlb *t, const uint8_t *host)
+{
+    uint64_t h = (uint64_t)(uintptr_t)host;
+
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        for (unsigned k = 0; t->ctx[i] && t->ctx[i]->live && k < TLB_SIZE; k++)
+            if (points_into(&t->ctx[i]->wr[k], h, PAGE_SIZE))
+                t->ctx[i]->wr[k].tag = TLB_NONE;
+    /* The second level keeps the right: its users look at the page's flags before they fill wr. */
+}
+
+void tlb_drop_host(struct tlb *t, const uint8_t *host, uint64_t len)
+{
+    uint64_t h = (uint64_t)(uintptr_t)host;
+
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        struct tlb_ctx *c = t->ctx[i];
+
+        if (!c || !c->live)
+            continue;
+        for (unsigned k = 0; k < TLB_SIZE; k++) {
+            if (points_into(&c->rd[k], h, len))
+                c->rd[k].tag = TLB_NONE;
+            if (points_into(&c->wr[k], h, len))
+                c->wr[k].tag = TLB_NONE;
+        }
+        memset(c->code_id, 0, sizeof c->code_id);
+    }
+    for (unsigned s = 0; s < L2_SETS; s++)
+        for (unsigned w = 0; w < L2_WAYS; w++) {
+            struct l2_entry *e = &t->l2[s].way[w];
+
+            if (e->tag && e->pa & L2_RAM && e->host - h < len)
+                e->tag = 0;
+        }
+}
+
+void tlb_each(struct tlb *t, void (*fn)(void *arg, const struct tlb_ctx *ctx, bool write, const struct tlb_entry *e),
+              void *arg)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        const struct tlb_ctx *c = t->ctx[i];
+
+        for (unsigned k = 0; c && c->live && k < TLB_SIZE; k++) {
+            if (c->rd[k].tag != TLB_NONE)
+                fn(arg, c, false, &c->rd[k]);
+            if (c->wr[k].tag != TLB_NONE)
+                fn(arg, c, true, &c->wr[k]);
+        }
+    }
+}
