@@ -16,10 +16,12 @@
 enum { L2_SETS = 4096, L2_WAYS = 4, ID_BITS = 20, ID_MAX = (1 << ID_BITS) - 1 };
 enum { L2_READ = 1, L2_WRITE = 2, L2_EXEC = 4, L2_GLOBAL = 8, L2_RAM = 16 };
 
+#define L2_PA (PAGE_MASK & (~UINT64_C(0) >> 8))
+
 struct l2_entry {
-    uint64_t tag;  /* virtual page number << ID_BITS | id, truncated to 64 bits; 0 = empty */
+    uint64_t tag;  /* virtual page number << ID_BITS | id, bits 55..12 of the address; 0 = empty */
     uint64_t host; /* host address of the page, or 0 */
-    uint64_t pa;   /* page base | L2_* */
+    uint64_t pa;   /* bits 63..56 of the virtual address, page base, L2_* */
 };
 
 struct l2_set {
@@ -174,7 +176,7 @@ static struct l2_entry *l2_find(struct tlb *t, gva va, uint64_t id)
     uint64_t tag = l2_tag(va, id);
 
     for (unsigned w = 0; w < L2_WAYS; w++)
-        if (s->way[w].tag == tag)
+        if (s->way[w].tag == tag && s->way[w].pa >> 56 == va >> 56)
             return &s->way[w];
     return NULL;
 }
@@ -188,7 +190,7 @@ bool tlb_find(struct tlb *t, const struct tlb_ctx *ctx, gva va, char right, stru
         return false;
     *page = (struct tlb_page){
         .va = va & PAGE_MASK,
-        .pa = e->pa & PAGE_MASK,
+        .pa = e->pa & L2_PA,
         .host = e->pa & L2_RAM ? (uint8_t *)(uintptr_t)e->host : NULL,
         .span = PAGE_SIZE,
         .read = e->pa & L2_READ,
@@ -218,7 +220,7 @@ void tlb_fill(struct tlb *t, struct tlb_ctx *ctx, const struct tlb_page *page)
     }
     e->tag = l2_tag(page->va, ctx->id);
     e->host = (uint64_t)(uintptr_t)page->host;
-    e->pa = (page->pa & PAGE_MASK) | (page->read ? L2_READ : 0u) | (page->write ? L2_WRITE : 0u) |
+    e->pa = (page->va >> 56 << 56) | (page->pa & L2_PA) | (page->read ? L2_READ : 0u) | (page->write ? L2_WRITE : 0u) |
             (page->exec ? L2_EXEC : 0u) | (page->global ? L2_GLOBAL : 0u) | (page->host ? L2_RAM : 0u);
     if (!page->global)
         ctx->has_private = true;
