@@ -3,6 +3,7 @@
  *
  * A request is owned by its submitter until `done` runs (on a worker thread, once, no locks held). Requests in flight
  * may finish in any order; a flush finishes after all writes that had finished before it was submitted are stable.
+ * All functions may be called from any thread.
  */
 #ifndef IMAGES_BLOCK_H
 #define IMAGES_BLOCK_H
@@ -25,41 +26,38 @@ struct block_req {
     unsigned iovcnt;
     void (*done)(struct block_req *r, int result); /* 0 or a negative errno */
     void *arg;
-    struct block_req *next; /* the queue's own */
+    struct block_req *next; /* the queue's own, as is the next */
+    bool cancelled;
 };
 
 struct block_info {
-    uint64_t size;       /* bytes */
+    uint64_t size;       /* bytes, a multiple of `logical` */
     uint32_t logical;    /* block size, 512 or 4096 */
     uint32_t optimal;    /* I/O size hint, 0 = none */
     bool read_only, discard;
-    const char *format, *path;
+    const char *format, *path; /* live as long as the block */
     uint64_t reads, writes, flushes, read_bytes, write_bytes, errors;
-};
-
-/* One row per format; raw first. A back end is synchronous and re-entrant: workers call it in parallel. */
-struct block_backend {
-    const char *format;
-    bool (*open)(struct block *b, const char *path, bool read_only, struct err *e); /* sets *priv and size */
-    void (*close)(struct block *b);
-    int (*readv)(struct block *b, const struct iovec *iov, unsigned n, uint64_t off); /* all, or -errno */
-    int (*writev)(struct block *b, const struct iovec *iov, unsigned n, uint64_t off, bool fua);
-    int (*flush)(struct block *b);
-    int (*discard)(struct block *b, uint64_t off, uint64_t len);
-    int (*write_zeroes)(struct block *b, uint64_t off, uint64_t len, bool may_unmap);
 };
 
 struct block_options {
     const char *path;   /* required */
-    const char *format; /* "raw"; never probed */
+    const char *format; /* "raw"; NULL is raw too, but a file that looks like another format is refused */
     bool read_only, snapshot /* throw-away: writes go to an unlinked overlay */, writethrough, ignore_discard;
-    unsigned workers; /* 0 = default */
+    bool ignore_flush; /* cache=unsafe */
+    unsigned workers;  /* at most so many threads; 0 = default */
 };
 
 struct block *block_open(const struct block_options *o, struct err *e);
-void block_close(struct block *b); /* waits for requests in flight, flushes */
+void block_close(struct block *b); /* waits for requests in flight, flushes; no submit may run beside it */
 void block_submit(struct block *b, struct block_req *r);
-void block_drain(struct block *b); /* wait until nothing is in flight */
+/*
+ * Do r here and now when it is small and cannot block (its data is in the host's page cache). true: done, with the
+ * result in *result and `done` not called. false: nothing happened that counts; submit it.
+ */
+bool block_try(struct block *b, struct block_req *r, int *result);
+/* r was submitted: end it soon with -ECANCELED if it has not ended. Its `done` is called as ever. */
+void block_cancel(struct block_req *r);
+void block_drain(struct block *b); /* wait until nothing is in flight and every `done` has returned */
 void block_get_info(const struct block *b, struct block_info *info);
 
 #endif
