@@ -43,6 +43,7 @@ struct ir {
     struct ir_insn insn[IR_MAX];
     unsigned count;
     bool full;
+    ir_val known[32]; /* constants that guest registers hold here, IR_NONE: not known */
 };
 
 struct ir_op_info {
@@ -65,13 +66,45 @@ static inline bool ir_is_const(const struct ir *ir, ir_val v, int64_t *c)
     return true;
 }
 
-/* Short forms used by trans_ functions: ir_add(ir, a, b), ir_addi(ir, a, 4), ir_ld(ir, IR_32S, addr, off)... */
-ir_val ir_bin(struct ir *ir, enum ir_op op, ir_val a, ir_val b); /* folds constants and identities */
+/* Short forms used by trans_ functions. All fold constants and identities; getr of a register set to a constant is that constant. */
+ir_val ir_bin(struct ir *ir, enum ir_op op, ir_val a, ir_val b);
+ir_val ir_bini(struct ir *ir, enum ir_op op, ir_val a, int64_t b);
 ir_val ir_un(struct ir *ir, enum ir_op op, ir_val a);
 ir_val ir_setcc(struct ir *ir, enum ir_cond c, ir_val a, ir_val b);
 ir_val ir_sel(struct ir *ir, ir_val c, ir_val a, ir_val b);
 ir_val ir_ld(struct ir *ir, enum ir_mem m, ir_val addr, int64_t off);
 void ir_st(struct ir *ir, enum ir_mem m, ir_val addr, int64_t off, ir_val v);
+ir_val ir_getr(struct ir *ir, unsigned r);
+void ir_setr(struct ir *ir, unsigned r, ir_val v);
+ir_val ir_getf(struct ir *ir, unsigned r);
+void ir_setf(struct ir *ir, unsigned r, ir_val v);
+void ir_brcond(struct ir *ir, enum ir_cond c, ir_val a, ir_val b, gva target); /* folded to nothing when never taken */
+void ir_jump(struct ir *ir, gva target);
+void ir_jumpr(struct ir *ir, ir_val target); /* a constant target becomes a jump */
+void ir_leave(struct ir *ir);
+void ir_exec(struct ir *ir, const void *insn);
+
+/* ir_add(ir, a, b) and ir_addi(ir, a, 4) for each two-operand operation; ir_sext32(ir, a) for each one-operand one. */
+#define IR_BINARY(X) \
+    X(add) X(sub) X(and) X(or) X(xor) X(andn) X(orn) X(xnor) X(shl) X(shr) X(sar) X(rol) X(ror) \
+    X(add32) X(sub32) X(shl32) X(shr32) X(sar32) X(rol32) X(ror32) X(mul) X(mul32) X(mulhs) X(mulhu) X(mulhsu) \
+    X(divs) X(divu) X(rems) X(remu) X(divs32) X(divu32) X(rems32) X(remu32) X(mins) X(maxs) X(minu) X(maxu)
+#define IR_UNARY(X) \
+    X(sext8) X(sext16) X(sext32) X(zext8) X(zext16) X(zext32) X(clz) X(ctz) X(popcnt) X(clz32) X(ctz32) X(popcnt32) X(bswap) \
+    X(orcb)
+#define IR_FORM(op) \
+    static inline ir_val ir_##op(struct ir *ir, ir_val a, ir_val b) { return ir_bin(ir, IR_##op, a, b); } \
+    static inline ir_val ir_##op##i(struct ir *ir, ir_val a, int64_t b) { return ir_bini(ir, IR_##op, a, b); }
+IR_BINARY(IR_FORM)
+#undef IR_FORM
+#define IR_FORM(op) static inline ir_val ir_##op(struct ir *ir, ir_val a) { return ir_un(ir, IR_##op, a); }
+IR_UNARY(IR_FORM)
+#undef IR_FORM
+
+/* What a pure integer operation computes: the IR interpreter and the folding use the same function. */
+uint64_t ir_eval(enum ir_op op, uint64_t a, uint64_t b, uint64_t c);
+bool ir_holds(enum ir_cond c, uint64_t a, uint64_t b);
+static inline bool ir_is_pure(enum ir_op op) { return op >= IR_add && op <= IR_orcb; }
 
 void ir_print(const struct ir *ir, FILE *f);
 /* NULL when well-formed, else what is wrong (static string) and where. Run after every pass in debug builds. */

@@ -17,6 +17,7 @@
 #include "translator/ir.h"
 
 struct err;
+struct log;
 struct translator;
 struct vcpu;
 struct tb;
@@ -25,11 +26,11 @@ enum { TB_LINKS = 16 }; /* exits to known pcs that can be linked; further ones a
 
 struct tb_link {
     gva target;
-    struct tb *to;          /* NULL: not linked */
-    struct tb *next_in;     /* incoming list of `to`: next block and the index of its link */
+    struct tb *to;      /* NULL: not linked; changed under the translator's lock, read without */
+    struct tb *next_in; /* incoming list of `to`: next block and the index of its link */
+    uint32_t patch;     /* offset of the patchable displacement in the code cache */
+    uint32_t unlinked;  /* offset of the stub the displacement leads to when not linked */
     uint8_t next_in_index;
-    uint32_t patch;         /* offset of the patchable displacement in the code cache */
-    uint32_t unlinked;      /* offset of the stub the displacement leads to when not linked */
 };
 
 struct tb {
@@ -38,18 +39,22 @@ struct tb {
     uint32_t mode;
     uint16_t count, bytes;
     uint32_t code_id, code_id2; /* page ids; code_id2 = 0 unless the block straddles */
-    uint64_t source_hash;       /* of its guest bytes */
-    const void *entry, *entry_checked; /* execute alias; NULL for engines without code */
-    uint32_t code_size;
-    void *insns;             /* T0: decoded instructions; JIT and IR: those that exec operations point to */
-    struct ir_insn *ir;      /* host_ir */
-    uint16_t ir_count;
     _Atomic bool dead;
-    unsigned nlinks;
-    struct tb_link link[TB_LINKS];
-    struct tb *in_first; /* incoming links */
+    bool compiled;     /* runnable by the engine; else by isa->interp only (cold, or the back end cannot take it) */
+    uint8_t link_room; /* entries of link: at most TB_LINKS, enough for every brcond and jump of the IR up to that */
+    uint8_t nlinks;    /* set by compile */
     uint8_t in_index;
-    struct tb *hash_next, *page_next;
+    struct tb_link *link;
+    const void *entry, *entry_checked; /* execute alias; NULL for engines without code */
+    uint32_t code_offset, code_size;   /* in the code cache */
+    uint16_t ir_count;
+    struct ir_insn *ir;      /* host_ir: the block's own copy of the IR */
+    void *insns;             /* decoded instructions (count of them); exec operations point into it */
+    uint64_t source_hash;    /* of its guest bytes */
+    uint32_t runs;           /* by isa->interp, while not compiled */
+    struct tb *in_first;     /* incoming links: blocks that jump here, and the index of their link (in_index) */
+    struct tb *hash_next, *page_next[2], *arena_next, *retired_next;
+    uint64_t retired_at;     /* epoch; see translator/state.h */
 };
 
 /* Why generated code came back to the loop. v->pc is where execution continues (FAULT: the faulting instruction). */
@@ -74,15 +79,82 @@ struct host_ops {
     /* Once per translator: emit the common stubs. e: executable memory refused, CPU feature missing... */
     bool (*init)(struct translator *t, struct err *e);
     void (*fini)(struct translator *t);
-    /* Compile ir for tb. false: out of cache space (the caller evicts and retries) or ir does not fit. */
-    bool (*compile)(struct translator *t, struct tb *tb, const struct ir *ir);
-    /* Run from tb until an exit. FP state is in v->f and fp_live 0 before and after. */
+    /*
+     * Compile ir for tb under the translator's lock: sets entry..., link[0..nlinks), commits to the cache.
+     * TB_NO_SPACE: cache_reserve refused (the caller makes room and retries, or interprets meanwhile).
+     */
+    enum tb_compiled { TB_COMPILED, TB_NO_SPACE, TB_TOO_BIG } (*compile)(struct translator *t, struct tb *tb, const struct ir *ir);
+    /*
+     * Run from tb (its page ids already verified for v->ctx, v->pc == tb->pc) until an exit. FP state is in v->f and
+     * fp_live 0 before and after; v->pc, npc, icount are exact after. INTERP exits have v->pc at a block's start.
+     */
     struct tb_exit (*run)(struct vcpu *v, struct tb *tb);
-    void (*link)(struct translator *t, struct tb *from, unsigned index, struct tb *to); /* patch; other vCPUs may be running it */
+    /*
+     * Patch an exit; other vCPUs may be running it. Called under the lock after link[index].to is set (link) or cleared.
+     * same_page: target and source share gva page and page id, so the jump may go to `entry`; else to entry_checked.
+     */
+    void (*link)(struct translator *t, struct tb *from, unsigned index, struct tb *to, bool same_page);
     void (*unlink)(struct translator *t, struct tb *from, unsigned index);
+    /* Print host code of tb for -d out_asm; NULL: none. */
+    void (*dump)(struct translator *t, const struct tb *tb, struct log *log);
 };
 
 extern const struct host_ops host_ir;
 extern const struct host_ops host_x86_64;
+extern const struct host_ops *const host_jit; /* the back end of the host we run on; NULL: there is none */
+
+/*
+ * The table of blocks: by (phys, pc, mode) for lookups, by physical page for invalidation. Lookups take no lock (a reader
+ * has polled since the block was retired or sees it dead); everything else is called under the translator's lock.
+ */
+struct tb_ids { /* the page ids given for one physical page */
+    struct tb_ids *next;
+    gva page;
+    uint32_t mode, id;
+};
+
+struct code_page {
+    gpa page;
+    struct tb *first;         /* blocks with bytes in it, through page_next[tb_page_index] */
+    struct tb_ids *ids;
+    struct code_page *hash_next, *dirty_next;
+    uint8_t *flags;           /* PAGE_* of a RAM page; NULL: ROM, nobody writes it */
+    uint8_t *host;            /* of the RAM page */
+    bool dirty;               /* on the dirty list: fence.i compares its blocks with their bytes */
+    unsigned redirtied;       /* times it was written after being armed */
+    uint64_t armed_at;        /* epoch of arming: while a vCPU has not polled since, it may hold a write entry */
+};
+
+struct tb_table {
+    struct tb **bucket;
+    unsigned bits;
+    struct code_page **page_bucket;
+    unsigned page_bits;
+    struct code_page *dirty;
+    uint32_t last_id;
+    uint64_t blocks, pages;
+};
+
+bool tb_table_init(struct tb_table *tt, uint64_t expected_blocks);
+void tb_table_fini(struct tb_table *tt); /* frees every block left */
+
+/* A block for a decoded piece of code: insns copied; not in the table yet. NULL: out of memory. */
+struct tb *tb_new(const struct isa_ops *isa, const struct guest_block *b);
+bool tb_room_for_links(struct tb *tb, const struct ir *ir); /* false: out of memory */
+void tb_free(struct tb *tb);
+
+struct tb *tb_find(const struct tb_table *tt, gpa phys, gva pc, uint32_t mode); /* any thread; phys2 is for the caller to check */
+/* Enter tb (ids are given to it). false: out of memory. */
+bool tb_insert(struct tb_table *tt, struct tb *tb);
+void tb_remove(struct tb_table *tt, struct tb *tb); /* from hash and pages; a page without blocks keeps its record while armed */
+
+struct code_page *tb_page(const struct tb_table *tt, gpa page);    /* NULL: not known */
+struct code_page *tb_page_get(struct tb_table *tt, gpa page);      /* made when needed; NULL: out of memory */
+void tb_page_drop(struct tb_table *tt, struct code_page *p);       /* no blocks and not dirty: forget it */
+struct tb **tb_page_next(struct tb *tb, const struct code_page *p); /* tb's link in p's list */
+
+void tb_link(struct tb *from, unsigned index, struct tb *to); /* lists only; the back end patches */
+void tb_unlink_out(struct tb *from, unsigned index);
+uint64_t source_hash(const void *bytes, size_t len, uint64_t seed);
 
 #endif
