@@ -64,6 +64,8 @@ void tlb_free(struct tlb *t)
 
 struct tlb_stats *tlb_stats(struct tlb *t) { return &t->stats; }
 
+struct tlb_ctx *tlb_context(struct tlb *t, unsigned i) { return __atomic_load_n(&t->ctx[i], __ATOMIC_ACQUIRE); }
+
 static void clear_level1(struct tlb_ctx *c)
 {
     for (unsigned i = 0; i < TLB_SIZE; i++)
