@@ -53,4 +53,81 @@ $(UNIT): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)
 .PRECIOUS: $(B)/%.o
 
--include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
+# --- what a person calls -----------------------------------------------------------------------------------------
+
+.PHONY: help
+help:
+	@echo "make            build build/release/guise (MODE=release|debug|asan|tsan)"
+	@echo "make demo       boot Debian's riscv64 kernel (GUEST=debian: a full system; SCRIPT=\"...\": run it and end)"
+	@echo "make test       install what is missing, build, pass all tests"
+	@echo "make check      the quick part of the tests: units, instructions, headers, include table"
+	@echo "make check-asan, check-tsan   the same under the sanitizers"
+	@echo "make bench      compare with QEMU and with this host, side by side"
+	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
+	@echo "make install    into PREFIX (default /usr/local)"
+	@echo "make format, tidy, compile_commands.json, clean"
+
+.PHONY: demo
+demo:
+	@tests/packages.sh build demo
+	@$(MAKE) --no-print-directory all
+	@GUISE=$(B)/guise GUEST="$(GUEST)" SCRIPT="$$SCRIPT" frontend/demo/demo.sh
+export SCRIPT
+
+.PHONY: test check check-asan check-tsan
+test:
+	@tests/packages.sh build test demo
+	@$(MAKE) --no-print-directory all unit
+	@tests/run.sh $(MODE) full
+
+check: all unit
+	@tests/run.sh $(MODE) fast
+check-asan:
+	@$(MAKE) --no-print-directory MODE=asan check
+check-tsan:
+	@$(MAKE) --no-print-directory MODE=tsan check
+
+.PHONY: bench
+bench:
+	@tests/packages.sh build test demo
+	@$(MAKE) --no-print-directory all
+	@GUISE=$(B)/guise tests/bench/bench.sh $(BENCH)
+
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
+FUZZ := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
+SECONDS ?= 60
+FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -O1 -g -DGUISE_DEBUG -fsanitize=fuzzer-no-link,address,undefined -pthread
+FUZZ_OBJ := $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(FUZZ_LIB_SRC:%.c=build/fuzz/obj/%.o)
+.PHONY: fuzz fuzz-build
+build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+$(FUZZ): build/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJ)
+	@echo "  FUZZ    $@"
+	@clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+fuzz-build: $(FUZZ)
+fuzz:
+	@tests/packages.sh build fuzz
+	@$(MAKE) --no-print-directory fuzz-build
+	@tests/fuzz/run.sh $(SECONDS) $(FUZZ)
+
+.PHONY: install
+install: all
+	install -D -m 755 build/$(MODE)/guise $(DESTDIR)$(PREFIX)/bin/guise
+	ln -sf guise $(DESTDIR)$(PREFIX)/bin/qemu-system-riscv64
+
+.PHONY: format tidy clean
+format:
+	clang-format -i $(filter-out %.def,$(wildcard $(addsuffix /*.[ch],$(PARTS) $(wildcard $(addsuffix /*,$(PARTS))) tests/unit tests/insn)))
+tidy:
+	clang-tidy --quiet $(SRC) -- -std=c11 -D_GNU_SOURCE -I.
+clean:
+	rm -rf build
+
+compile_commands.json: Makefile
+	@{ echo '['; for f in $(SRC); do \
+	  printf '{"directory":"%s","file":"%s","command":"%s %s -c %s"},\n' "$(CURDIR)" $$f "$(CC)" "-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra" $$f; \
+	done | sed '$$s/,$$//'; echo ']'; } >$@
+
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d)

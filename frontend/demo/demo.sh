@@ -1,0 +1,85 @@
+#!/bin/sh
+# The demo: fetch a Debian 13 riscv64 guest with the machine's own apt, then boot it.
+#   GUISE=path of guise, GUEST= (kernel and busybox) | debian (a full system) | builtin, SCRIPT= commands to run instead of a shell,
+#   GUISE_CACHE= where downloads are kept, GUISE_MIRROR= a Debian mirror, GUISE_ARGS= more options for guise
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+guise=${GUISE:-$top/build/release/guise}
+cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
+pk=$cache/trixie-riscv64/packages
+say() { echo "guise: $*" >&2; }
+
+builtin_guest() {
+    say "booting the small built-in guest"
+    # shellcheck disable=SC2086
+    exec "$guise" run "$top/tests/guest/teach.elf" --bios none ${GUISE_ARGS:-}
+}
+
+# fetch_guest: packages into the cache, unpacked, kernel and RAM disk made. Everything is written beside and renamed last.
+fetch_guest() {
+    mkdir -p "$cache"
+    say "fetching a Debian 13 riscv64 kernel and busybox (115 MB, once; kept in $cache)"
+    "$here/fetch.sh" "$cache" trixie riscv64 update >&2 || return 1
+    kernel=$("$here/fetch.sh" "$cache" trixie riscv64 depends linux-image-riscv64 | head -n 1)
+    [ -n "$kernel" ] || return 1
+    "$here/fetch.sh" "$cache" trixie riscv64 download "$kernel" busybox-static opensbi u-boot-qemu >&2 || return 1
+    say "unpacking"
+    rm -rf "$cache/unpacked.new"
+    mkdir "$cache/unpacked.new"
+    for p in "$pk"/*.deb; do dpkg-deb -x "$p" "$cache/unpacked.new"; done
+    "$here/initrd.sh" "$cache/unpacked.new" "$cache/initrd"
+    cp "$cache/unpacked.new"/boot/vmlinu[xz]-* "$cache/vmlinuz"
+    rm -rf "$cache/unpacked" "$pk"
+    mv "$cache/unpacked.new" "$cache/unpacked"
+}
+
+[ "${GUEST:-}" != builtin ] || builtin_guest
+if [ ! -d "$cache/unpacked" ] && ! fetch_guest; then
+    say "no guest in $cache and Debian's packages cannot be fetched here"
+    [ -z "${SCRIPT:-}" ] || exit 1
+    builtin_guest
+fi
+[ "${1:-}" != fetch ] || exit 0
+
+cpus=${CPUS:-2} memory=${MEMORY:-1G}
+boot() { # boot INITRD DISK APPEND
+    # shellcheck disable=SC2086
+    "$guise" run "$cache/vmlinuz" --initrd "$1" --append "console=ttyS0 $3" --disk "$2" --cpus "$cpus" --memory "$memory" ${GUISE_ARGS:-}
+}
+
+case ${GUEST:-} in
+debian)
+    if [ ! -f "$cache/debian.img" ] || [ "${1:-}" = rebuild ]; then
+        "$top/tests/packages.sh" debian
+        cat >"$cache/configure.sh" <<EOF
+#!/bin/sh
+exec "$guise" run "$cache/vmlinuz" --initrd "$cache/initrd" --append "console=ttyS0 quiet root=/dev/vda init=/guise-setup" --disk "\$1" --cpus 1 --memory 2G </dev/null
+EOF
+        "$here/debian.sh" "$cache" "$cache/unpacked" "$cache/debian.img" 6G sh "$cache/configure.sh"
+    fi
+    [ "${1:-}" != disk ] || exit 0
+    [ -n "${SCRIPT:-}" ] || say "log in as root, password guise; Ctrl-A x ends the emulator"
+    if [ -n "${SCRIPT:-}" ]; then
+        say "SCRIPT runs on the small guest; with GUEST=debian log in and type"
+        exit 1
+    fi
+    boot "$cache/initrd" "$cache/debian.img" "root=/dev/vda"
+    ;;
+"")
+    [ -f "$cache/disk.img" ] || truncate -s 256M "$cache/disk.img"
+    if [ -n "${SCRIPT:-}" ]; then
+        tmp=$(mktemp -d)
+        trap 'rm -rf "$tmp"' EXIT
+        echo "$SCRIPT" >"$tmp/script"
+        "$here/initrd.sh" "$cache/unpacked" "$tmp/initrd" "$tmp/script"
+        boot "$tmp/initrd" "$cache/disk.img" quiet </dev/null
+    else
+        boot "$cache/initrd" "$cache/disk.img" quiet
+    fi
+    ;;
+*)
+    say "GUEST=$GUEST: the guests are '' (kernel and busybox), debian and builtin"
+    exit 1
+    ;;
+esac

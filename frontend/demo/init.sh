@@ -1,0 +1,63 @@
+#!/bin/busybox sh
+# /init of the demo's initial RAM disk: loads the modules listed in /modules in their order, then
+#   root=DEV on the kernel command line: mounts DEV and hands over to its init (or init=...),
+#   a /script: runs it and powers off,
+#   otherwise: a root shell on the console, with the disk (if there is one) mounted on /disk.
+/bin/busybox mkdir -p /sbin /proc /sys /dev /tmp /disk /root /newroot /usr/bin /usr/sbin
+/bin/busybox --install -s
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/pts && mount -t devpts devpts /dev/pts 2>/dev/null
+while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=${TERM:-linux} PS1='guise:\w# '
+hostname guise
+init=/sbin/init root=
+for w in $(cat /proc/cmdline); do
+    case $w in
+    root=*) root=${w#root=} ;;
+    init=*) init=${w#init=} ;;
+    esac
+done
+
+# A disk shows up when its driver has probed it: wait for the event, not for a time.
+wait_for() {
+    n=0
+    while [ ! -b "$1" ] && [ $n -lt 200 ]; do
+        n=$((n + 1))
+        usleep 50000
+    done
+    [ -b "$1" ]
+}
+
+if [ -n "$root" ]; then
+    if wait_for "$root" && mount -t ext4 -o rw "$root" /newroot; then
+        umount /dev/pts
+        for d in dev sys proc; do mount --move /$d /newroot/$d; done
+        exec switch_root /newroot $init
+    fi
+    echo "guise: no file system on $root; here is a shell"
+elif [ -b /dev/vda ]; then
+    if ! mount /dev/vda /disk 2>/dev/null; then
+        # Only a disk that holds nothing at all is given a file system.
+        if [ -z "$(dd if=/dev/vda bs=64k count=1 2>/dev/null | tr -d '\000' | head -c 1)" ]; then
+            mke2fs -q /dev/vda >/dev/null 2>&1
+            mount /dev/vda /disk 2>/dev/null
+        fi
+    fi
+fi
+cd /root
+if [ -f /script ]; then
+    sh /script
+    sync
+    umount /disk 2>/dev/null
+    poweroff -f
+fi
+echo
+echo "Welcome to guise. This is $(uname -srm); $(mountpoint -q /disk && echo "a disk is mounted on /disk." || echo "no disk.")"
+echo "Type 'poweroff -f' to end, Ctrl-A h for the emulator's keys."
+echo
+setsid cttyhack sh
+sync
+umount /disk 2>/dev/null
+poweroff -f

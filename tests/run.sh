@@ -1,0 +1,70 @@
+#!/bin/sh
+# Run test programs, count their TAP lines, print what failed and, last, `N passed, N failed`.
+#   run.sh MODE fast|full
+# Programs run two at a time; each writes build/MODE/log/NAME.log. A program that ends badly without a failed line, or
+# prints no line at all, counts as one failure. Nothing is skipped silently: `# SKIP` lines are counted apart.
+set -u
+mode=$1 what=$2
+cd "$(dirname "$0")/.."
+b=build/$mode
+log=$b/log
+rm -rf "$log"
+mkdir -p "$log"
+export CMOCKA_MESSAGE_OUTPUT=TAP GUISE=$b/guise MODE=$mode
+ulimit -c 0
+
+# one NAME LIMIT COMMAND...: run with a time limit in seconds
+one() {
+    name=$1 limit=$2
+    shift 2
+    start=$(date +%s)
+    timeout -k 10 "$limit" "$@" >"$log/$name.log" 2>&1 </dev/null
+    code=$?
+    grep -aqE '^not ok ' "$log/$name.log" || [ $code = 0 ] || echo "not ok - $name ended with code $code" >>"$log/$name.log"
+    grep -aqE '^(not )?ok ' "$log/$name.log" || echo "not ok - $name printed no result" >>"$log/$name.log"
+    [ -n "${QUIET:-}" ] || printf '  %-36s %4d ok %3d not ok  %3d s\n' "$name" "$(grep -acE '^ok ' "$log/$name.log")" \
+        "$(grep -acE '^not ok ' "$log/$name.log")" $(($(date +%s) - start))
+}
+
+# lane N OF: run every OF-th entry of the list
+list=$log/list
+: >"$list"
+for t in "$b"/tests/unit/test_* "$b"/tests/insn/test_*; do
+    case $t in *.o | *.d | *'*') continue ;; esac
+    echo "$(basename "$t") 300 $t" >>"$list"
+done
+echo "deps 60 tests/check_deps.sh" >>"$list"
+echo "headers 120 tests/check_headers.sh" >>"$list"
+if [ "$what" = full ]; then
+    for t in tests/guest/run.sh tests/random/run.sh tests/system/*.sh tests/fuzz/replay.sh; do
+        [ -x "$t" ] && echo "$(echo "$t" | sed 's|tests/||; s|/|-|g; s|\.sh$||') 1200 $t" >>"$list"
+    done
+fi
+
+# Two lanes take from the same list; the lock is a directory.
+take() {
+    while ! mkdir "$log/lock" 2>/dev/null; do sleep 0.02; done
+    line=$(head -n 1 "$list")
+    sed -i 1d "$list"
+    rmdir "$log/lock"
+    [ -n "$line" ]
+}
+lane() {
+    # shellcheck disable=SC2086
+    while take; do one $line; done
+}
+lane &
+lane
+wait
+
+failed=$(cat "$log"/*.log | grep -acE '^not ok ')
+skipped=$(cat "$log"/*.log | grep -aE '^ok ' | grep -acE '# SKIP')
+passed=$(($(cat "$log"/*.log | grep -acE '^ok ') - skipped))
+if [ "$failed" != 0 ]; then
+    echo
+    grep -aE -B 3 -A 12 '^not ok ' "$log"/*.log | sed 's|^[^ ]*/log/||' | head -n 200
+fi
+printf '%d passed, %d failed' "$passed" "$failed"
+[ "$skipped" = 0 ] || printf ', %d skipped' "$skipped"
+echo
+[ "$failed" = 0 ]
