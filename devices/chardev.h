@@ -3,7 +3,8 @@
  *
  * The device calls write; it never blocks: bytes the host end cannot take yet are reported by a short count and
  * `writable` follows. The host end offers input through the gate; the device takes what it has room for and calls
- * `drained` when it can take more. One device per chardev; muxing is the front end's.
+ * `drained` when it can take more. write and drained are called with the device's lock held: they never call the
+ * device back (drained posts to the loop). One device per chardev; muxing is the front end's.
  */
 #ifndef DEVICES_CHARDEV_H
 #define DEVICES_CHARDEV_H
