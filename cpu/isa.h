@@ -33,6 +33,24 @@ struct guest_block {
  * F values are raw register images (IR_S boxed; an operand that is not boxed counts as the canonical NaN), V values
  * integers. fmt is the operation's `sub` (enum ir_fmt). Rounding is the guest's dynamic mode; flags accumulate in the
  * guest's state (v need not be spilled: f[] is not touched). Every argument is of 64 bits but fmt.
+ *
+ * What an x86-64 back end may do inline, with MXCSR from fp_host_csr (all masked, DAZ and FTZ off), and where it must call:
+ * - Operands of IR_S: bits 63..32 all ones, else the operand is 0x7fc00000. No SSE instruction looks at them.
+ * - add, sub, mul, div, sqrt, cvt_ff: flags are the guest's (tininess is after rounding in both; DE is ignored). A NaN
+ *   result must become 0x7ff8000000000000 or 0xffffffff7fc00000: SSE keeps payloads and makes negative default NaNs.
+ *   ucomis of the result with itself raises nothing, as arithmetic never gives a signalling NaN.
+ * - madd and its kin: vfmadd, vfmsub, vfnmadd (= nmsub), vfnmsub (= nmadd) likewise, but inf * 0 + qNaN is NV for the
+ *   guest and silent on the host: when the result is a NaN call the function here.
+ * - min, max: ucomis first (NV for signalling NaNs only, as the guest). Unordered: call. Equal, thus the same number or
+ *   zeros of both signs: or (min), and (max) of the bits. Else minsd or maxsd, which would raise NV for any NaN.
+ * - eq: ucomis; lt, le: comis with operands swapped and `above`, which is false when unordered.
+ * - cvt_fi: I32 and I64 by cvt(t)s[sd]2si of that width; the "indefinite" result 0x80... means NV or the most negative
+ *   number: take it for signal to call (NaN and positive overflow give the largest). NV comes without NX in both. U32 by the
+ *   64-bit form, when 0 <= x <= 2^32 - 1 is known from the bits, else call: the host would round -0.75 and -1.5 alike with
+ *   NX, and rounding may carry out of the range. U64 likewise below 2^63.
+ * - cvt_if: U32 zero-extended through the 64-bit form. U64 from 2^63: ((x >> 1) | (x & 1)) converted and added to itself;
+ *   the OR keeps the sticky bit, doubling is exact.
+ * - Calls may be made with sticky flags live in MXCSR: both are ORed in the end.
  */
 typedef uint64_t fp_fn1(struct vcpu *v, unsigned fmt, uint64_t a);
 typedef uint64_t fp_fn2(struct vcpu *v, unsigned fmt, uint64_t a, uint64_t b);
