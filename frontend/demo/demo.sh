@@ -48,6 +48,13 @@ boot() { # boot INITRD DISK APPEND
     "$guise" run "$cache/vmlinuz" --initrd "$1" --append "console=ttyS0 $3" --disk "$2" --cpus "$cpus" --memory "$memory" ${GUISE_ARGS:-}
 }
 
+script_initrd() {
+    tmp=$(mktemp -d)
+    trap 'rm -rf "$tmp"' EXIT
+    echo "$SCRIPT" >"$tmp/script"
+    "$here/initrd.sh" "$cache/unpacked" "$tmp/initrd" "$tmp/script"
+}
+
 case ${GUEST:-} in
 debian)
     if [ ! -f "$cache/debian.img" ] || [ "${1:-}" = rebuild ]; then
@@ -59,20 +66,18 @@ EOF
         "$here/debian.sh" "$cache" "$cache/unpacked" "$cache/debian.img" 6G sh "$cache/configure.sh"
     fi
     [ "${1:-}" != disk ] || exit 0
-    [ -n "${SCRIPT:-}" ] || say "log in as root, password guise; Ctrl-A x ends the emulator"
     if [ -n "${SCRIPT:-}" ]; then
-        say "SCRIPT runs on the small guest; with GUEST=debian log in and type"
-        exit 1
+        script_initrd
+        boot "$tmp/initrd" "$cache/debian.img" "quiet root=/dev/vda" </dev/null
+        exit
     fi
+    say "log in as root, password guise; Ctrl-A x ends the emulator"
     boot "$cache/initrd" "$cache/debian.img" "root=/dev/vda"
     ;;
 "")
     [ -f "$cache/disk.img" ] || truncate -s 256M "$cache/disk.img"
     if [ -n "${SCRIPT:-}" ]; then
-        tmp=$(mktemp -d)
-        trap 'rm -rf "$tmp"' EXIT
-        echo "$SCRIPT" >"$tmp/script"
-        "$here/initrd.sh" "$cache/unpacked" "$tmp/initrd" "$tmp/script"
+        script_initrd
         boot "$tmp/initrd" "$cache/disk.img" quiet </dev/null
     else
         boot "$cache/initrd" "$cache/disk.img" quiet

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # /init of the demo's initial RAM disk: loads the modules listed in /modules in their order, then
 #   root=DEV on the kernel command line: mounts DEV and hands over to its init (or init=...),
-#   a /script: runs it and powers off,
+#   a /script: runs it (on DEV's system when root= is given) and powers off,
 #   otherwise: a root shell on the console, with the disk (if there is one) mounted on /disk.
 /bin/busybox mkdir -p /sbin /proc /sys /dev /tmp /disk /root /newroot /usr/bin /usr/sbin
 /bin/busybox --install -s
@@ -34,6 +34,12 @@ if [ -n "$root" ]; then
     if wait_for "$root" && mount -t ext4 -o rw "$root" /newroot; then
         umount /dev/pts
         for d in dev sys proc; do mount --move /$d /newroot/$d; done
+        if [ -f /script ]; then
+            mount -t tmpfs run /newroot/run
+            mount -t tmpfs tmp /newroot/tmp
+            { cat /script; echo; echo "sync; mount -o remount,ro /; echo o >/proc/sysrq-trigger; sleep 60"; } >/newroot/run/script
+            exec switch_root /newroot /bin/sh /run/script
+        fi
         exec switch_root /newroot $init
     fi
     echo "guise: no file system on $root; here is a shell"

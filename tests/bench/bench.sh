@@ -1,0 +1,14 @@
+#!/bin/sh
+# make bench: guise against QEMU 10 and this host, side by side in one run.
+#   BENCH="--rounds 5 --only fp,int --real"; see bench.py --help
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
+top=$here/../..
+out=$top/build/bench
+mkdir -p "$out"
+"$top/frontend/demo/demo.sh" fetch
+qemu=$("$here/qemu.sh" "$cache")
+gcc -O2 -static -o "$out/bench.host" "$here"/*.c -lm -lpthread
+riscv64-linux-gnu-gcc -O2 -static -o "$out/bench.guest" "$here"/*.c -lm -lpthread
+exec python3 "$here/bench.py" --guise "$GUISE" --qemu "$qemu" --cache "$cache" --out "$out" "$@"

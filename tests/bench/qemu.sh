@@ -1,0 +1,25 @@
+#!/bin/sh
+# Print the path of a qemu-system-riscv64 of version 10 or newer: the installed one, or Debian's bookworm-backports
+# packages unpacked into the cache (its libraries are installed from the machine's own suite).
+set -eu
+cache=$1
+fetch=$(cd "$(dirname "$0")/../../frontend/demo" && pwd)/fetch.sh
+ver() { "$1" --version 2>/dev/null | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p'; }
+for q in $(command -v qemu-system-riscv64 || true) "$cache/qemu/usr/bin/qemu-system-riscv64"; do
+    v=$(ver "$q")
+    [ -n "$v" ] && [ "$v" -ge 10 ] && echo "$q" && exit 0
+done
+arch=$(dpkg --print-architecture)
+"$fetch" "$cache" bookworm-backports "$arch" update >&2
+"$fetch" "$cache" bookworm-backports "$arch" download qemu-system-misc qemu-system-data qemu-system-common >&2
+mkdir -p "$cache/qemu"
+libs=
+for p in "$cache/bookworm-backports-$arch/packages"/*.deb; do
+    dpkg-deb -x "$p" "$cache/qemu"
+    libs="$libs $(dpkg-deb -f "$p" Depends | tr ',' '\n' | awk '{print $1}' | grep '^lib' | grep -v '^libc6$')"
+done
+as_root=
+[ "$(id -u)" = 0 ] || as_root=sudo
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $libs >&2
+echo "$cache/qemu/usr/bin/qemu-system-riscv64"
