@@ -60,7 +60,7 @@ struct vcpu {
     uint32_t fault;      /* set with `trap` by a helper that failed: 1; generated code leaves */
     uint32_t fp_live;    /* 1: FP state is in host registers (generated code's own, 0 in C code); 0: in f[] */
     uint32_t fp_host_csr;/* host FP control/status image to load when fp_live is set; sticky flags are folded from it */
-    uint64_t res_addr, res_val; /* LR reservation: guest physical... see the ISA; res_addr = -1: none */
+    uint64_t res_addr, res_val; /* LR reservation: gva and the value loaded (sign-extended); res_addr = -1: none */
     uint64_t scratch[8]; /* generated code's own */
     struct vcpu_trap trap;
     /* --- the rest --- */

@@ -57,4 +57,8 @@ bool rv_fp_begin(struct rv *c, const struct insn *i);
 /* The rounding mode of i (static, or frm): 0..4 in *rm; false: reserved, illegal instruction recorded. */
 bool rv_fp_rm(struct rv *c, const struct insn *i, unsigned *rm);
 
+/* May the current privilege do this to a cache block (menvcfg, senvcfg)? false: illegal instruction recorded. */
+enum cbo_kind { CBO_INVAL, CBO_CLEAN, CBO_FLUSH, CBO_ZERO };
+bool rv_cbo_allowed(struct rv *c, const struct insn *i, enum cbo_kind kind);
+
 #endif
