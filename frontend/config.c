@@ -76,7 +76,8 @@ int config_chardev_new(struct machine_config *c, enum chardev_kind kind, const c
 static bool unix_spec(struct machine_config *c, const char *spec, struct chardev_config *cd, struct err *e)
 {
     struct keyvals k;
-    bool ok = kv_parse(&k, spec, "path", e) && kv_bool(&k, "server", &cd->server, e) && kv_bool(&k, "wait", &cd->wait, e);
+    bool ok =
+        kv_parse(&k, spec, "path", e) && kv_bool(&k, "server", &cd->server, e) && kv_bool(&k, "wait", &cd->wait, e);
 
     if (ok) {
         cd->path = config_str(c, kv_get(&k, "path"));
@@ -113,7 +114,8 @@ bool config_chardev_spec(struct machine_config *c, const char *spec, const char 
     } else if (!strncmp(kind, "unix:", 5)) {
         k = CHARDEV_UNIX;
     } else if (!strcmp(kind, "vc") || !strncmp(kind, "vc:", 3)) {
-        return err_set(e, "%s: a console in a window is not there yet; use mon:stdio, pty, unix:PATH or file:PATH", spec);
+        return err_set(e, "%s: a console in a window is not there yet; use mon:stdio, pty, unix:PATH or file:PATH",
+                       spec);
     } else if (!strncmp(kind, "tcp:", 4) || !strncmp(kind, "telnet:", 7) || !strncmp(kind, "udp:", 4)) {
         return err_set(e, "%s: network sockets are not there yet; use unix:PATH,server=on", spec);
     } else {
@@ -300,8 +302,11 @@ bool config_set_engine(struct machine_config *c, const char *name, struct err *e
     static const struct {
         const char *name;
         enum engine engine;
-    } engines[] = {{"jit", ENGINE_JIT},       {"tcg", ENGINE_JIT},           {"ir", ENGINE_IR},
-                   {"interp", ENGINE_INTERP}, {"lockstep", ENGINE_LOCKSTEP}};
+    } engines[] = {{"jit", ENGINE_JIT},
+                   {"tcg", ENGINE_JIT},
+                   {"ir", ENGINE_IR},
+                   {"interp", ENGINE_INTERP},
+                   {"lockstep", ENGINE_LOCKSTEP}};
 
     for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
         if (!strcmp(engines[i].name, name)) {
@@ -354,7 +359,8 @@ static bool finish_flash(struct machine_config *c, struct err *e)
         if (unit < 0)
             unit = c->pflash[0] ? 1 : 0;
         if (unit > 1 || c->pflash[unit])
-            return err_set(e, "-drive if=pflash,file=%s: %s", d->file, unit > 1 ? "units are 0 and 1" : "the unit is taken");
+            return err_set(e, "-drive if=pflash,file=%s: %s", d->file,
+                           unit > 1 ? "units are 0 and 1" : "the unit is taken");
         if (!d->id) {
             snprintf(id, sizeof id, "pflash%d", unit);
             d->id = config_str(c, id);
@@ -457,7 +463,8 @@ bool config_finish(struct machine_config *c, struct err *e)
         return err_set(e, "memory: at most 4 TiB");
     c->ram = align_up(c->ram, UINT64_C(1) << 12);
     if (c->serials > 1 && c->serial[1] >= 0)
-        return err_set(e, "the board has one serial port; give further streams to -device virtserialport or virtconsole");
+        return err_set(e,
+                       "the board has one serial port; give further streams to -device virtserialport or virtconsole");
     return finish_globals(c, e) && finish_flash(c, e) && finish_drives(c, e) && finish_ports(c, e) &&
            finish_chardev_users(c, e);
 }

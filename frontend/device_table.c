@@ -6,7 +6,9 @@
 #include "base/bits.h"
 #include "frontend/options.h"
 
-#define BLK_PROPS "drive,serial,num-queues,queue-size,write-cache,config-wce,discard,write-zeroes,logical_block_size,physical_block_size"
+#define BLK_PROPS                                                                                                      \
+    "drive,serial,num-queues,queue-size,write-cache,config-wce,discard,write-zeroes,logical_block_size,physical_"      \
+    "block_size"
 #define RNG_PROPS "rng,max-bytes,period"
 #define SERIAL_PROPS "max_ports"
 #define PORT_PROPS "chardev,name,nr,bus,id"
@@ -30,8 +32,9 @@ static const struct device_type types[] = {
 
 static const char *const transport_props[] = {
     [TRANSPORT_MMIO] = "id,bus,event_idx,indirect_desc,packed,iommu_platform,bootindex",
-    [TRANSPORT_PCI] = "id,bus,addr,event_idx,indirect_desc,packed,iommu_platform,bootindex,disable-legacy,disable-modern,"
-                      "vectors,romfile,multifunction",
+    [TRANSPORT_PCI] =
+        "id,bus,addr,event_idx,indirect_desc,packed,iommu_platform,bootindex,disable-legacy,disable-modern,"
+        "vectors,romfile,multifunction",
     [TRANSPORT_PORT] = "",
 };
 

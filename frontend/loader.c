@@ -21,7 +21,7 @@
 
 enum {
     IMAGE_HEADER = 64,
-    PIECE = 1 << 20,           /* bytes handed to the bus at a time */
+    PIECE = 1 << 20, /* bytes handed to the bus at a time */
     MAX_PHDRS = 128,
     MAX_SYMBOLS = 1 << 22,
     MAX_STRINGS = 256 << 20,
@@ -36,7 +36,8 @@ static bool check_room(struct bus *b, const char *path, gpa addr, uint64_t len, 
 }
 
 /* The rest of the source to addr; *len is how much that was. */
-static bool stream(struct bus *b, const char *path, struct source *s, gpa addr, uint64_t max, uint64_t *len, struct err *e)
+static bool stream(struct bus *b, const char *path, struct source *s, gpa addr, uint64_t max, uint64_t *len,
+                   struct err *e)
 {
     uint8_t *buf = malloc(PIECE);
     bool ok = buf || err_set(e, "out of memory");
@@ -64,8 +65,8 @@ static bool is_image(const uint8_t *head, uint64_t len)
     return len >= IMAGE_HEADER && !memcmp(head + 48, "RISCV", 5) && !memcmp(head + 56, "RSC\5", 4);
 }
 
-static bool load_image(struct bus *b, const char *path, struct source *s, const uint8_t *head, gpa ram_base, struct loaded *out,
-                       struct err *e)
+static bool load_image(struct bus *b, const char *path, struct source *s, const uint8_t *head, gpa ram_base,
+                       struct loaded *out, struct err *e)
 {
     uint64_t text_offset = ld64(head + 8), image_size = ld64(head + 16), len;
     gpa at;
@@ -75,12 +76,14 @@ static bool load_image(struct bus *b, const char *path, struct source *s, const 
     at = ram_base + text_offset;
     if (at < ram_base || at + image_size < at)
         return err_set(e, "%s: Image header: text_offset or image_size wraps", path);
-    if (!check_room(b, path, at, image_size, e) || !source_rewind(s, e) || !stream(b, path, s, at, UINT64_MAX - at, &len, e))
+    if (!check_room(b, path, at, image_size, e) || !source_rewind(s, e) ||
+        !stream(b, path, s, at, UINT64_MAX - at, &len, e))
         return false;
     if (len < IMAGE_HEADER || (image_size && len > image_size))
-        return err_set(e, "%s: Image header: image_size 0x%" PRIx64 " is less than the file's 0x%" PRIx64 " bytes", path,
-                       image_size, len);
-    *out = (struct loaded){.kind = LOAD_IMAGE, .entry = at, .low = at, .end = at + (image_size > len ? image_size : len)};
+        return err_set(e, "%s: Image header: image_size 0x%" PRIx64 " is less than the file's 0x%" PRIx64 " bytes",
+                       path, image_size, len);
+    *out =
+        (struct loaded){.kind = LOAD_IMAGE, .entry = at, .low = at, .end = at + (image_size > len ? image_size : len)};
     return true;
 }
 
@@ -151,7 +154,8 @@ static gpa elf_phys(const Elf64_Phdr *ph, unsigned n, uint64_t offset, uint64_t 
 }
 
 /* Symbols are a convenience of test programs: a damaged table only means there are none. */
-static void load_symbols(struct source *s, const Elf64_Ehdr *eh, const Elf64_Phdr *ph, unsigned phnum, struct loaded *out)
+static void load_symbols(struct source *s, const Elf64_Ehdr *eh, const Elf64_Phdr *ph, unsigned phnum,
+                         struct loaded *out)
 {
     struct err ignored;
     Elf64_Shdr sym, str;
@@ -188,7 +192,8 @@ static bool check_elf(const char *path, const Elf64_Ehdr *eh, struct err *e)
     if (eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_ident[EI_DATA] != ELFDATA2LSB)
         return err_set(e, "%s: ELF, but not a 64-bit little-endian one", path);
     if (eh->e_machine != EM_RISCV)
-        return err_set(e, "%s: ELF, but for another machine (e_machine %u, RISC-V is %d)", path, eh->e_machine, EM_RISCV);
+        return err_set(e, "%s: ELF, but for another machine (e_machine %u, RISC-V is %d)", path, eh->e_machine,
+                       EM_RISCV);
     if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
         return err_set(e, "%s: ELF, but not an executable", path);
     if (eh->e_phentsize != sizeof(Elf64_Phdr) || !eh->e_phnum || eh->e_phnum > MAX_PHDRS)
@@ -197,7 +202,8 @@ static bool check_elf(const char *path, const Elf64_Ehdr *eh, struct err *e)
 }
 
 /* Range of physical addresses of the segments; every field checked. */
-static bool elf_extent(const char *path, struct source *s, const Elf64_Phdr *ph, unsigned n, gpa *low, gpa *end, struct err *e)
+static bool elf_extent(const char *path, struct source *s, const Elf64_Phdr *ph, unsigned n, gpa *low, gpa *end,
+                       struct err *e)
 {
     *low = UINT64_MAX;
     *end = 0;
@@ -216,7 +222,8 @@ static bool elf_extent(const char *path, struct source *s, const Elf64_Phdr *ph,
     return *low < *end || err_set(e, "%s: ELF with nothing to load", path);
 }
 
-static bool load_elf(struct bus *b, const char *path, struct source *s, gpa relocate_to, struct loaded *out, struct err *e)
+static bool load_elf(struct bus *b, const char *path, struct source *s, gpa relocate_to, struct loaded *out,
+                     struct err *e)
 {
     Elf64_Ehdr eh;
     Elf64_Phdr ph[MAX_PHDRS];
@@ -240,7 +247,8 @@ static bool load_elf(struct bus *b, const char *path, struct source *s, gpa relo
             return err_set(e, "%s: ELF segments do not fit in memory", path);
     }
     for (unsigned i = 0; i < eh.e_phnum; i++)
-        if (ph[i].p_type == PT_LOAD && ph[i].p_memsz && !load_segment(b, path, s, &ph[i], ph[i].p_paddr + out->offset, e))
+        if (ph[i].p_type == PT_LOAD && ph[i].p_memsz &&
+            !load_segment(b, path, s, &ph[i], ph[i].p_paddr + out->offset, e))
             return false;
     out->entry = elf_phys(ph, eh.e_phnum, out->offset, eh.e_entry);
     load_symbols(s, &eh, ph, eh.e_phnum, out);
@@ -307,7 +315,8 @@ bool load_file(struct bus *b, const char *path, bool has_addr, gpa addr, bool ra
     }
     elf = got == 4 && !memcmp(magic, ELFMAG, SELFMAG);
     source_close(s);
-    return elf ? load_any(b, path, 0, 0, false, true, false, out, e) : err_set(e, "%s: not ELF, so it needs addr=ADDR", path);
+    return elf ? load_any(b, path, 0, 0, false, true, false, out, e)
+               : err_set(e, "%s: not ELF, so it needs addr=ADDR", path);
 }
 
 bool load_raw(struct bus *b, const char *path, gpa addr, uint64_t max, uint64_t *len, struct err *e)

@@ -16,22 +16,22 @@ struct run_cli {
     bool done;
 };
 
-#define STRING_OPTION(field) \
-    static bool run_##field(void *ctx, const char *arg, struct err *e) \
-    { \
-        struct run_cli *r = ctx; \
-        (void)e; \
-        r->c->field = config_str(r->c, arg); \
-        return true; \
+#define STRING_OPTION(field)                                                                                           \
+    static bool run_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct run_cli *r = ctx;                                                                                       \
+        (void)e;                                                                                                       \
+        r->c->field = config_str(r->c, arg);                                                                           \
+        return true;                                                                                                   \
     }
-#define FLAG_OPTION(field) \
-    static bool run_##field(void *ctx, const char *arg, struct err *e) \
-    { \
-        struct run_cli *r = ctx; \
-        (void)e; \
-        (void)arg; \
-        r->c->field = true; \
-        return true; \
+#define FLAG_OPTION(field)                                                                                             \
+    static bool run_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct run_cli *r = ctx;                                                                                       \
+        (void)e;                                                                                                       \
+        (void)arg;                                                                                                     \
+        r->c->field = true;                                                                                            \
+        return true;                                                                                                   \
     }
 
 STRING_OPTION(kernel)
@@ -185,7 +185,7 @@ static bool run_log(void *ctx, const char *arg, struct err *e)
 
     (void)e;
     if (!strcmp(arg, "help")) {
-        fputs(log_items_help(), stdout);
+        log_items_help(stdout);
         r->done = true;
     }
     r->c->log_items = config_str(r->c, arg);
@@ -198,7 +198,8 @@ static const struct option_row options[] = {
     {"Machine", 0, 0, 0, 0},
     {"cpus", "N", "number of CPUs (default 1)", run_cpus, NULL},
     {"memory", "SIZE", "MiB, or with a suffix K M G T (default 1G)", run_memory, NULL},
-    {"cpu", "MODEL[,EXT=on|off]", "rv64, max, rva22s64, rva23s64, with extensions", run_cpu, "rv64|max|rva22s64|rva23s64|help"},
+    {"cpu", "MODEL[,EXT=on|off]", "rv64, max, rva22s64, rva23s64, with extensions", run_cpu,
+     "rv64|max|rva22s64|rva23s64|help"},
     {"engine", "NAME", "jit (default), ir, interp, lockstep", run_engine, "jit|ir|interp|lockstep"},
     {"mmu", "NAME", "tlb", run_mmu, "tlb"},
     {"jit-cache-size", "SIZE", "code cache (default 32M)", run_cache, NULL},

@@ -248,8 +248,8 @@ bool parse_bool(const char *text, bool *val)
     static const struct {
         const char *word;
         bool val;
-    } words[] = {{"on", true},   {"off", false},  {"yes", true}, {"no", false},
-                 {"true", true}, {"false", false}, {"1", true},  {"0", false}};
+    } words[] = {{"on", true},   {"off", false},   {"yes", true}, {"no", false},
+                 {"true", true}, {"false", false}, {"1", true},   {"0", false}};
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (!strcmp(text, words[i].word)) {

@@ -21,7 +21,7 @@ struct qemu_cli {
     const char *serial[SPECS], *monitor[SPECS], *mon[SPECS], *mon_spec[SPECS];
     unsigned serials, monitors, mons;
     bool nodefaults, nographic, display_given, accel_given, accel_found, done, enable_kvm;
-    const char *accel_refused;
+    const char *accel_refused, *memory_wanted;
     char memory_ids[SPECS][32];
     unsigned memories;
 };
@@ -63,22 +63,22 @@ static bool push(const char **list, unsigned *n, const char *s, struct err *e)
     return true;
 }
 
-#define STRING_OPTION(field) \
-    static bool opt_##field(void *ctx, const char *arg, struct err *e) \
-    { \
-        struct qemu_cli *q = ctx; \
-        (void)e; \
-        q->c->field = config_str(q->c, arg); \
-        return true; \
+#define STRING_OPTION(field)                                                                                           \
+    static bool opt_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct qemu_cli *q = ctx;                                                                                      \
+        (void)e;                                                                                                       \
+        q->c->field = config_str(q->c, arg);                                                                           \
+        return true;                                                                                                   \
     }
-#define FLAG_OPTION(field) \
-    static bool opt_##field(void *ctx, const char *arg, struct err *e) \
-    { \
-        struct qemu_cli *q = ctx; \
-        (void)e; \
-        (void)arg; \
-        q->c->field = true; \
-        return true; \
+#define FLAG_OPTION(field)                                                                                             \
+    static bool opt_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct qemu_cli *q = ctx;                                                                                      \
+        (void)e;                                                                                                       \
+        (void)arg;                                                                                                     \
+        q->c->field = true;                                                                                            \
+        return true;                                                                                                   \
     }
 
 STRING_OPTION(kernel)
@@ -153,10 +153,10 @@ static bool opt_smp(void *ctx, const char *arg, struct err *e)
             product *= product <= CONFIG_MAX_CPUS ? n : 1;
     }
     ok = ok && kv_done(&k, e);
-    if (ok && !cpus)
+    if (ok && !cpus && !kv_get(&k, "cpus"))
         cpus = max ? max : product;
     if (ok && (cpus < 1 || cpus > CONFIG_MAX_CPUS))
-        ok = err_set(e, "1 to %d CPUs", CONFIG_MAX_CPUS);
+        ok = err_set(e, "expected 1 to %d CPUs", CONFIG_MAX_CPUS);
     if (ok && max > cpus)
         ok = err_set(e, "CPU hot-plug is not there yet: maxcpus must equal cpus");
     if (ok && product > 1 && product != cpus)
@@ -265,10 +265,21 @@ static bool machine_fixed(struct keyvals *k, struct err *e)
 {
     static const struct {
         const char *key, *ok; /* '|' between values */
-    } fixed[] = {{"aia", "none"},        {"aia-guests", "0"},  {"acpi", "off|auto"},    {"iommu-sys", "off|auto"},
-                 {"usb", "off"},         {"graphics", "off"},  {"hmat", "off"},         {"confidential-guest-support", ""},
-                 {"secure", "off"},      {"nvdimm", "off"},    {"smp-cache", ""},       {"virtualization", "off"},
-                 {"boot", ""},           {"sgx-epc", ""},      {"suppress-vmdesc", "on|off"}};
+    } fixed[] = {{"aia", "none"},
+                 {"aia-guests", "0"},
+                 {"acpi", "off|auto"},
+                 {"iommu-sys", "off|auto"},
+                 {"usb", "off"},
+                 {"graphics", "off"},
+                 {"hmat", "off"},
+                 {"confidential-guest-support", ""},
+                 {"secure", "off"},
+                 {"nvdimm", "off"},
+                 {"smp-cache", ""},
+                 {"virtualization", "off"},
+                 {"boot", ""},
+                 {"sgx-epc", ""},
+                 {"suppress-vmdesc", "on|off"}};
 
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
         const char *val = kv_get(k, fixed[i].key), *w = fixed[i].ok;
@@ -282,9 +293,18 @@ static bool machine_fixed(struct keyvals *k, struct err *e)
     return true;
 }
 
+static bool memory_known(const struct qemu_cli *q, const char *id)
+{
+    for (unsigned i = 0; i < q->memories; i++)
+        if (!strcmp(q->memory_ids[i], id))
+            return true;
+    return false;
+}
+
 static bool opt_machine(void *ctx, const char *arg, struct err *e)
 {
-    static const char *const harmless[] = {"kernel-irqchip", "dump-guest-core", "mem-merge", "memory-encryption", "phandle-start"};
+    static const char *const harmless[] = {"kernel-irqchip", "dump-guest-core", "mem-merge", "memory-encryption",
+                                           "phandle-start"};
     struct qemu_cli *q = ctx;
     struct machine_config *c = q->c;
     struct keyvals k;
@@ -326,12 +346,8 @@ static bool opt_machine(void *ctx, const char *arg, struct err *e)
         c->dtb = config_str(c, val);
     if ((val = kv_get(&k, "firmware")))
         opt_bios(q, val, e);
-    if ((val = kv_get(&k, "memory-backend")))
-        for (unsigned i = 0; ok && i <= q->memories; i++)
-            if (i == q->memories)
-                ok = err_set(e, "memory-backend=%s: no such -object before it", val);
-            else if (!strcmp(q->memory_ids[i], val))
-                break;
+    if ((val = kv_get(&k, "memory-backend"))) /* the -object may come later */
+        q->memory_wanted = config_str(c, val);
     ok = ok && kv_done(&k, e);
     kv_free(&k);
     return ok;
@@ -351,7 +367,8 @@ static bool opt_object(void *ctx, const char *arg, struct err *e)
         kv_get(&k, "filename"); /* the host's random numbers either way */
         ok = kv_done(&k, e);
     } else if (ok && (!strcmp(type, "memory-backend-memfd") || !strcmp(type, "memory-backend-ram"))) {
-        static const char *const harmless[] = {"share", "prealloc", "merge", "dump", "seal", "hugetlb", "host-nodes", "policy"};
+        static const char *const harmless[] = {"share", "prealloc", "merge",      "dump",
+                                               "seal",  "hugetlb",  "host-nodes", "policy"};
 
         for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
             kv_get(&k, harmless[i]);
@@ -384,7 +401,8 @@ static bool opt_numa(void *ctx, const char *arg, struct err *e)
 
 static bool opt_drive(void *ctx, const char *arg, struct err *e)
 {
-    static const char *const harmless[] = {"media", "aio", "detect-zeroes", "werror", "rerror", "index", "copy-on-read"};
+    static const char *const harmless[] = {"media",  "aio",   "detect-zeroes", "werror",
+                                           "rerror", "index", "copy-on-read"};
     struct qemu_cli *q = ctx;
     struct keyvals k;
     struct drive_config *d = NULL;
@@ -442,8 +460,9 @@ static bool opt_hd(void *ctx, const char *arg, struct err *e)
 /* A raw file, in one layer (driver=file or raw with file.filename=) or two (driver=raw,file=NODE). */
 static bool opt_blockdev(void *ctx, const char *arg, struct err *e)
 {
-    static const char *const harmless[] = {"aio", "cache.direct", "cache.no-flush", "auto-read-only", "locking", "file.driver",
-                                           "file.aio", "file.locking", "detect-zeroes", "file.auto-read-only"};
+    static const char *const harmless[] = {"aio",           "cache.direct",       "cache.no-flush", "auto-read-only",
+                                           "locking",       "file.driver",        "file.aio",       "file.locking",
+                                           "detect-zeroes", "file.auto-read-only"};
     struct qemu_cli *q = ctx;
     struct keyvals k;
     struct drive_config *d = NULL, *below = NULL;
@@ -515,8 +534,9 @@ static bool opt_global(void *ctx, const char *arg, struct err *e)
         bool ok = kv_parse(&k, arg, NULL, e);
 
         if (ok)
-            *g = (struct global_config){config_str(q->c, kv_get(&k, "driver")), config_str(q->c, kv_get(&k, "property")),
-                                        config_str(q->c, kv_get(&k, "value")), false};
+            *g =
+                (struct global_config){config_str(q->c, kv_get(&k, "driver")), config_str(q->c, kv_get(&k, "property")),
+                                       config_str(q->c, kv_get(&k, "value")), false};
         kv_free(&k);
         if (!ok)
             return false;
@@ -564,8 +584,11 @@ static bool opt_chardev(void *ctx, const char *arg, struct err *e)
     static const struct {
         const char *name;
         enum chardev_kind kind;
-    } kinds[] = {{"stdio", CHARDEV_STDIO}, {"file", CHARDEV_FILE}, {"pty", CHARDEV_PTY},
-                 {"null", CHARDEV_NULL},   {"socket", CHARDEV_UNIX}};
+    } kinds[] = {{"stdio", CHARDEV_STDIO},
+                 {"file", CHARDEV_FILE},
+                 {"pty", CHARDEV_PTY},
+                 {"null", CHARDEV_NULL},
+                 {"socket", CHARDEV_UNIX}};
     struct qemu_cli *q = ctx;
     struct chardev_config *cd;
     struct keyvals k;
@@ -662,7 +685,7 @@ static bool opt_log(void *ctx, const char *arg, struct err *e)
 
     (void)e;
     if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
-        fputs(log_items_help(), stdout);
+        log_items_help(stdout);
         q->done = true;
     }
     q->c->log_items = config_str(q->c, arg);
@@ -788,14 +811,17 @@ static bool opt_help(void *ctx, const char *arg, struct err *e);
 
 static const struct option_row options[] = {
     {"Machine", 0, 0, 0, 0},
-    {"machine", "virt[,PROP=VALUE]", "board; properties aclint=, pflash0=, dumpdtb=, signature=, accel=", opt_machine, "virt|help"},
+    {"machine", "virt[,PROP=VALUE]", "board; properties aclint=, pflash0=, dumpdtb=, signature=, accel=", opt_machine,
+     "virt|help"},
     {"M", "virt[,PROP=VALUE]", "the same", opt_machine, "virt|help"},
     {"cpu", "MODEL[,EXT=on|off]", "CPU model and extensions", opt_cpu, "rv64|max|rva22s64|rva23s64|help"},
-    {"accel", "ENGINE", "tcg or jit, ir, interp, lockstep; may be given several times", opt_accel, "tcg|jit|ir|interp|lockstep|help"},
+    {"accel", "ENGINE", "tcg or jit, ir, interp, lockstep; may be given several times", opt_accel,
+     "tcg|jit|ir|interp|lockstep|help"},
     {"enable-kvm", NULL, NULL, opt_enable_kvm, NULL},
     {"smp", "N", "number of CPUs", opt_smp, NULL},
     {"m", "SIZE", "memory, MiB or with a suffix (default 128M)", opt_memory, NULL},
-    {"object", "TYPE,id=ID", "rng-random, rng-builtin, memory-backend-ram, memory-backend-memfd", opt_object, "rng-random|memory-backend-memfd"},
+    {"object", "TYPE,id=ID", "rng-random, rng-builtin, memory-backend-ram, memory-backend-memfd", opt_object,
+     "rng-random|memory-backend-memfd"},
     {"numa", "node,memdev=ID", "one node", opt_numa, NULL},
     {"name", "NAME", "name of the machine", opt_name, NULL},
     {"rtc", "base=utc|localtime|DATE", "wall clock at start", opt_rtc, "base=utc|base=localtime"},
@@ -808,9 +834,12 @@ static const struct option_row options[] = {
     {"fw_cfg", "name=NAME,file=F|string=S", "item for the guest", opt_fwcfg, NULL},
     {"boot", "OPTS", NULL, opt_boot, NULL},
     {"Devices", 0, 0, 0, 0},
-    {"device", "DRIVER[,PROP=VALUE]", "add a device; help lists them", opt_device, "virtio-blk-device|virtio-blk-pci|virtio-rng-device|virtio-rng-pci|virtio-serial-device|virtio-serial-pci|virtconsole|virtserialport|loader|help"},
+    {"device", "DRIVER[,PROP=VALUE]", "add a device; help lists them", opt_device,
+     "virtio-blk-device|virtio-blk-pci|virtio-rng-device|virtio-rng-pci|virtio-serial-device|virtio-serial-pci|"
+     "virtconsole|virtserialport|loader|help"},
     {"global", "DRIVER.PROP=VALUE", "default of a property", opt_global, "virtio-mmio.force-legacy=false"},
-    {"drive", "file=FILE[,if=][,format=raw]", "disk; if=none with id= for a -device, virtio or pflash", opt_drive, NULL},
+    {"drive", "file=FILE[,if=][,format=raw]", "disk; if=none with id= for a -device, virtio or pflash", opt_drive,
+     NULL},
     {"blockdev", "driver=file,node-name=ID,filename=FILE", "disk by parts", opt_blockdev, NULL},
     {"hda", "FILE", NULL, opt_hd, NULL},
     {"snapshot", NULL, "disks keep nothing of this run", opt_snapshot, NULL},
@@ -821,8 +850,10 @@ static const struct option_row options[] = {
     {"virtfs", "ID", NULL, not_yet_sharing, NULL},
     {"Consoles", 0, 0, 0, 0},
     {"nographic", NULL, "serial port and monitor on the terminal, Ctrl-A h for keys", opt_nographic, NULL},
-    {"serial", "WHERE", "stdio, mon:stdio, file:PATH, pty, unix:PATH, null, none, chardev:ID", opt_serial, "stdio|mon:stdio|pty|null|none"},
-    {"chardev", "KIND,id=ID", "stdio, file, pty, socket (path=), null; mux=on shares it", opt_chardev, "stdio|file|pty|socket|null"},
+    {"serial", "WHERE", "stdio, mon:stdio, file:PATH, pty, unix:PATH, null, none, chardev:ID", opt_serial,
+     "stdio|mon:stdio|pty|null|none"},
+    {"chardev", "KIND,id=ID", "stdio, file, pty, socket (path=), null; mux=on shares it", opt_chardev,
+     "stdio|file|pty|socket|null"},
     {"monitor", "WHERE", "as -serial", opt_monitor, "stdio|none|pty"},
     {"mon", "chardev=ID", "monitor on a character device", opt_mon, NULL},
     {"echr", "CODE", "escape key, a character code (default 1, Ctrl-A)", opt_echr, NULL},
@@ -934,9 +965,12 @@ static bool finish_consoles(struct qemu_cli *q, struct err *e)
 static bool finish(struct qemu_cli *q, struct err *e)
 {
     if (q->enable_kvm && !q->accel_found)
-        return err_set(e, "-enable-kvm: guests are translated (RISC-V on this host), KVM cannot run them; leave it out");
+        return err_set(e,
+                       "-enable-kvm: guests are translated (RISC-V on this host), KVM cannot run them; leave it out");
     if (q->accel_given && !q->accel_found)
         return err_set(e, "-accel %s: not available for this guest; add -accel tcg", q->accel_refused);
+    if (q->memory_wanted && !memory_known(q, q->memory_wanted))
+        return err_set(e, "-machine memory-backend=%s: no such -object", q->memory_wanted);
     return finish_consoles(q, e) && config_finish(q->c, e);
 }
 
