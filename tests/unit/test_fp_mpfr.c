@@ -14,103 +14,25 @@
 #include "base/bits.h"
 #include "cpu/riscv/softfp.h"
 #include "tests/unit/check.h"
+#include "tests/unit/fp_operands.h"
 
 enum { WIDE_PREC = 320 };
-
-struct fmt {
-    const char *name;
-    enum sf_fmt id;
-    unsigned bits, frac;
-    int bias;
-};
-static const struct fmt fmts[] = {
-    {"S", SF_S, 32, 23, 127}, {"D", SF_D, 64, 52, 1023}, {"H", SF_H, 16, 10, 15}}; /* by enum sf_fmt */
 
 static const char *const rm_names[] = {"rne", "rtz", "rdn", "rup", "rmm"};
 static const mpfr_rnd_t mpfr_rms[] = {MPFR_RNDN, MPFR_RNDZ, MPFR_RNDD, MPFR_RNDU, MPFR_RNDN};
 
-/* --- operands --- */
+static struct fp_rng rng;
+static uint64_t first_seed;
 
-static uint64_t seed, first_seed;
-
-static uint64_t rnd(void)
+static bool raw_is_nan(const struct fp_format *f, uint64_t a)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed * UINT64_C(0x2545f4914f6cdd1d);
+    return (a & fp_low_mask(f->bits - 1)) > fp_exp_max(f) << f->frac;
 }
-
-static uint64_t low_mask(unsigned n) { return n ? ~UINT64_C(0) >> (64 - n) : 0; }
-static uint64_t exp_max(const struct fmt *f) { return (uint64_t)(2 * f->bias + 1); }
-
-/* A fraction with the patterns that make ties, carries and stickies. */
-static uint64_t some_frac(const struct fmt *f)
+static bool raw_is_snan(const struct fp_format *f, uint64_t a) { return raw_is_nan(f, a) && !(a >> (f->frac - 1) & 1); }
+static uint64_t canonical_nan(const struct fp_format *f)
 {
-    uint64_t m = low_mask(f->frac), r = rnd();
-
-    switch (rnd() % 8) {
-    case 0: return 0;
-    case 1: return m;
-    case 2: return (m << (r % f->frac)) & m;
-    case 3: return m >> (r % f->frac);
-    case 4: return UINT64_C(1) << (r % f->frac);
-    case 5: return (m << (r % f->frac) & m) ^ (UINT64_C(1) << ((r >> 8) % f->frac));
-    case 6: return (r & 7) ^ (r & 8 ? m : 0);
-    default: return r & m;
-    }
+    return fp_exp_max(f) << f->frac | UINT64_C(1) << (f->frac - 1);
 }
-
-static uint64_t some_exp(const struct fmt *f)
-{
-    uint64_t r = rnd(), max = exp_max(f);
-
-    switch (rnd() % 8) {
-    case 0: return r % 3;           /* subnormal, smallest normals */
-    case 1: return max - 1 - r % 3; /* largest */
-    case 2: return r % 16 ? (uint64_t)f->bias - 2 + r % 5 : max;
-    case 3: return (uint64_t)f->bias + r % (max - (uint64_t)f->bias < 66 ? max - (uint64_t)f->bias : 66); /* integers */
-    case 4: return (uint64_t)f->bias / 2 + r % 5;     /* products near the smallest normal */
-    case 5: return (uint64_t)f->bias * 3 / 2 + r % 5; /* and near the largest */
-    default: return r % (max + 1);
-    }
-}
-
-static uint64_t operand(const struct fmt *f)
-{
-    if (rnd() % 8 == 0)
-        return rnd() & low_mask(f->bits);
-    return (rnd() & 1) << (f->bits - 1) | some_exp(f) << f->frac | some_frac(f);
-}
-
-/* Another operand with an exponent near a's, so that sums cancel. */
-static uint64_t operand_near(const struct fmt *f, uint64_t a)
-{
-    uint64_t e = a >> f->frac & exp_max(f);
-
-    if (rnd() % 3)
-        return operand(f);
-    e += rnd() % 5 - 2;
-    return (rnd() & 1) << (f->bits - 1) | (e & exp_max(f)) << f->frac |
-           (rnd() & 1 ? some_frac(f) : a & low_mask(f->frac));
-}
-
-static uint64_t integer_operand(void)
-{
-    uint64_t r = rnd(), v = rnd() >> (r % 64);
-
-    switch (r >> 8 & 7) {
-    case 0: v = UINT64_C(1) << (r % 64); break;
-    case 1: v = (UINT64_C(1) << (r % 64)) - 1; break;
-    case 2: v = (UINT64_C(1) << (r % 64)) + (UINT64_C(1) << (r >> 16 & 63)); break;
-    case 3: v &= 0xff; break;
-    }
-    return r >> 32 & 1 ? -v : v;
-}
-
-static bool raw_is_nan(const struct fmt *f, uint64_t a) { return (a & low_mask(f->bits - 1)) > exp_max(f) << f->frac; }
-static bool raw_is_snan(const struct fmt *f, uint64_t a) { return raw_is_nan(f, a) && !(a >> (f->frac - 1) & 1); }
-static uint64_t canonical_nan(const struct fmt *f) { return exp_max(f) << f->frac | UINT64_C(1) << (f->frac - 1); }
 
 static void wide_range(void)
 {
@@ -118,21 +40,21 @@ static void wide_range(void)
     mpfr_set_emax(mpfr_get_emax_max());
 }
 
-static void format_range(const struct fmt *f)
+static void format_range(const struct fp_format *f)
 {
     mpfr_set_emin(3 - f->bias - 1 - (mpfr_exp_t)f->frac);
     mpfr_set_emax(f->bias + 1);
 }
 
 /* x has 64 bits of precision or more. */
-static void decode(const struct fmt *f, uint64_t a, mpfr_t x)
+static void decode(const struct fp_format *f, uint64_t a, mpfr_t x)
 {
-    uint64_t e = a >> f->frac & exp_max(f), frac = a & low_mask(f->frac);
+    uint64_t e = a >> f->frac & fp_exp_max(f), frac = a & fp_low_mask(f->frac);
     int sign = a >> (f->bits - 1) & 1;
 
-    if (e == exp_max(f) && frac)
+    if (e == fp_exp_max(f) && frac)
         mpfr_set_nan(x);
-    else if (e == exp_max(f))
+    else if (e == fp_exp_max(f))
         mpfr_set_inf(x, 1);
     else if (!e && !frac)
         mpfr_set_zero(x, 1);
@@ -152,7 +74,7 @@ typedef int mpfr_op(mpfr_t r, mpfr_rnd_t rm); /* of in[]; returns the ternary va
 
 /* Round with a wide exponent range first, which tells tininess after rounding, then to the format (MPFR's manual,
  * mpfr_subnormalize). */
-static int to_format(const struct fmt *f, mpfr_op *op, mpfr_t r, mpfr_rnd_t rm, bool *tiny)
+static int to_format(const struct fp_format *f, mpfr_op *op, mpfr_t r, mpfr_rnd_t rm, bool *tiny)
 {
     int t;
 
@@ -167,7 +89,7 @@ static int to_format(const struct fmt *f, mpfr_op *op, mpfr_t r, mpfr_rnd_t rm, 
 }
 
 /* Whether the exact result lies in the middle between two neighbours of the format. */
-static bool is_tie(const struct fmt *f, mpfr_op *op)
+static bool is_tie(const struct fp_format *f, mpfr_op *op)
 {
     mpfr_rnd_t out = mpfr_signbit(value) ? MPFR_RNDD : MPFR_RNDU;
     bool tie = false, tiny;
@@ -184,7 +106,7 @@ static bool is_tie(const struct fmt *f, mpfr_op *op)
 }
 
 /* Into `value`; returns flags but NV for signalling NaNs. */
-static unsigned oracle(const struct fmt *f, mpfr_op *op, unsigned rm)
+static unsigned oracle(const struct fp_format *f, mpfr_op *op, unsigned rm)
 {
     unsigned flags = 0;
     bool tiny;
@@ -206,9 +128,9 @@ static unsigned oracle(const struct fmt *f, mpfr_op *op, unsigned rm)
 }
 
 /* Whether got encodes `value`. */
-static bool same(const struct fmt *f, uint64_t got)
+static bool same(const struct fp_format *f, uint64_t got)
 {
-    if (got & ~low_mask(f->bits))
+    if (got & ~fp_low_mask(f->bits))
         return false;
     if (mpfr_nan_p(value))
         return got == canonical_nan(f);
@@ -258,8 +180,8 @@ static uint64_t share(unsigned thousandths, unsigned per_iteration)
     return cases_wanted * thousandths / 1000 / per_iteration + 1;
 }
 
-static void verdict(const char *op, const struct fmt *f, unsigned rm, const uint64_t a[3], uint64_t got, unsigned flags,
-                    bool ok, unsigned want_flags)
+static void verdict(const char *op, const struct fp_format *f, unsigned rm, const uint64_t a[3], uint64_t got,
+                    unsigned flags, bool ok, unsigned want_flags)
 {
     cases_done++;
     if (ok && flags == want_flags)
@@ -280,7 +202,7 @@ struct arith {
     sf_fn3 *fn3;
 };
 
-static uint64_t apply(const struct arith *op, const struct fmt *f, struct sf_env *e, const uint64_t a[3])
+static uint64_t apply(const struct arith *op, const struct fp_format *f, struct sf_env *e, const uint64_t a[3])
 {
     switch (op->arity) {
     case 1: return op->fn1(f->id, e, a[0]);
@@ -289,17 +211,7 @@ static uint64_t apply(const struct arith *op, const struct fmt *f, struct sf_env
     }
 }
 
-/* Third operands of multiply-add that nearly cancel the product. */
-static uint64_t addend(const struct fmt *f, uint64_t a, uint64_t b)
-{
-    struct sf_env e = {.rm = (uint8_t)(rnd() % 5)};
-
-    if (rnd() % 2)
-        return operand(f);
-    return (sf_mul(f->id, &e, a, b) + rnd() % 5 - 2 + ((rnd() & 1) << (f->bits - 1))) & low_mask(f->bits);
-}
-
-static unsigned nan_flags(const struct fmt *f, const struct arith *op, const uint64_t a[3])
+static unsigned nan_flags(const struct fp_format *f, const struct arith *op, const uint64_t a[3])
 {
     for (unsigned i = 0; i < op->arity; i++)
         if (raw_is_snan(f, a[i]))
@@ -309,15 +221,15 @@ static unsigned nan_flags(const struct fmt *f, const struct arith *op, const uin
     return 0;
 }
 
-static void run_arith(const struct arith *op, const struct fmt *f, uint64_t n)
+static void run_arith(const struct arith *op, const struct fp_format *f, uint64_t n)
 {
     while (n--) {
-        uint64_t a[3] = {operand(f), 0, 0};
+        uint64_t a[3] = {fp_operand(&rng, f), 0, 0};
 
         if (op->arity > 1)
-            a[1] = operand_near(f, a[0]);
+            a[1] = fp_operand_near(&rng, f, a[0]);
         if (op->arity > 2)
-            a[2] = addend(f, a[0], a[1]);
+            a[2] = fp_addend(&rng, f, a[0], a[1]);
         for (unsigned i = 0; i < 3; i++)
             decode(f, a[i], in[i]);
         for (unsigned rm = 0; rm < 5; rm++) {
@@ -341,18 +253,18 @@ static void arithmetic(void **state)
     };
     (void)state;
     for (unsigned o = 0; o < ARRAY_LEN(ops); o++)
-        for (unsigned f = 0; f < ARRAY_LEN(fmts); f++)
-            run_arith(&ops[o], &fmts[f], share(22, 5));
+        for (unsigned f = 0; f < ARRAY_LEN(fp_formats); f++)
+            run_arith(&ops[o], &fp_formats[f], share(22, 5));
 }
 
 static void between_formats(void **state)
 {
     (void)state;
     for (unsigned pair = 0; pair < 9; pair++) {
-        const struct fmt *from = &fmts[pair / 3], *to = &fmts[pair % 3];
+        const struct fp_format *from = &fp_formats[pair / 3], *to = &fp_formats[pair % 3];
 
         for (uint64_t n = share(13, 5); n--;) {
-            uint64_t a[3] = {operand(from), 0, 0};
+            uint64_t a[3] = {fp_operand(&rng, from), 0, 0};
 
             decode(from, a[0], in[0]);
             decode(from, 0, in[1]);
@@ -413,11 +325,11 @@ static void to_integers(void **state)
 
     (void)state;
     for (unsigned pair = 0; pair < 12; pair++) {
-        const struct fmt *f = &fmts[pair / 4];
+        const struct fp_format *f = &fp_formats[pair / 4];
         enum sf_int to = (enum sf_int)(pair % 4);
 
         for (uint64_t n = share(10, 5); n--;) {
-            uint64_t a[3] = {operand(f), 0, 0};
+            uint64_t a[3] = {fp_operand(&rng, f), 0, 0};
 
             decode(f, a[0], in[0]);
             for (unsigned rm = 0; rm < 5; rm++) {
@@ -434,13 +346,13 @@ static void to_integers(void **state)
 
 static void modulo_2_32(void **state)
 {
-    const struct fmt *f = &fmts[SF_D];
+    const struct fp_format *f = &fp_formats[SF_D];
     mpz_t z;
 
     (void)state;
     mpz_init(z);
     for (uint64_t n = share(5, 1); n--;) {
-        uint64_t a[3] = {operand(f), 0, 0}, want = 0, got;
+        uint64_t a[3] = {fp_operand(&rng, f), 0, 0}, want = 0, got;
         struct sf_env e = {.rm = SF_RTZ};
         unsigned flags;
 
@@ -467,11 +379,11 @@ static void from_integers(void **state)
 
     (void)state;
     for (unsigned pair = 0; pair < 12; pair++) {
-        const struct fmt *f = &fmts[pair / 4];
+        const struct fp_format *f = &fp_formats[pair / 4];
         enum sf_int from = (enum sf_int)(pair % 4);
 
         for (uint64_t n = share(5, 5); n--;) {
-            uint64_t a[3] = {integer_operand(), 0, 0};
+            uint64_t a[3] = {fp_integer(&rng), 0, 0};
 
             switch (from) {
             case SF_I32: int_source = (uint64_t)(int32_t)a[0]; break;
@@ -492,11 +404,11 @@ static void from_integers(void **state)
 static void to_integral_values(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < ARRAY_LEN(fmts); i++) {
-        const struct fmt *f = &fmts[i];
+    for (unsigned i = 0; i < ARRAY_LEN(fp_formats); i++) {
+        const struct fp_format *f = &fp_formats[i];
 
         for (uint64_t n = share(10, 10); n--;) {
-            uint64_t a[3] = {operand(f), 0, 0};
+            uint64_t a[3] = {fp_operand(&rng, f), 0, 0};
             unsigned nv = raw_is_snan(f, a[0]) ? SF_NV : 0;
 
             decode(f, a[0], in[0]);
@@ -521,15 +433,15 @@ static void minimum_and_maximum(void **state)
         {"fmaxm", 2, do_max, .fn2 = sf_maxm},
     };
     (void)state;
-    for (unsigned i = 0; i < ARRAY_LEN(ops) * ARRAY_LEN(fmts); i++) {
-        const struct arith *op = &ops[i / ARRAY_LEN(fmts)];
-        const struct fmt *f = &fmts[i % ARRAY_LEN(fmts)];
+    for (unsigned i = 0; i < ARRAY_LEN(ops) * ARRAY_LEN(fp_formats); i++) {
+        const struct arith *op = &ops[i / ARRAY_LEN(fp_formats)];
+        const struct fp_format *f = &fp_formats[i % ARRAY_LEN(fp_formats)];
 
         for (uint64_t n = share(3, 1); n--;) {
-            uint64_t a[3] = {operand(f), 0, 0}, got;
+            uint64_t a[3] = {fp_operand(&rng, f), 0, 0}, got;
             struct sf_env e = {0};
 
-            a[1] = operand_near(f, a[0]);
+            a[1] = fp_operand_near(&rng, f, a[0]);
             for (unsigned j = 0; j < 3; j++)
                 decode(f, a[j], in[j]);
             got = apply(op, f, &e, a);
@@ -554,16 +466,16 @@ static void comparisons(void **state)
         {"fleq", sf_leq, mpfr_lessequal_p, false},
     };
     (void)state;
-    for (unsigned i = 0; i < ARRAY_LEN(ops) * ARRAY_LEN(fmts); i++) {
-        const struct fmt *f = &fmts[i % ARRAY_LEN(fmts)];
-        unsigned o = i / ARRAY_LEN(fmts);
+    for (unsigned i = 0; i < ARRAY_LEN(ops) * ARRAY_LEN(fp_formats); i++) {
+        const struct fp_format *f = &fp_formats[i % ARRAY_LEN(fp_formats)];
+        unsigned o = i / ARRAY_LEN(fp_formats);
 
         for (uint64_t n = share(3, 1); n--;) {
-            uint64_t a[3] = {operand(f), 0, 0}, got;
+            uint64_t a[3] = {fp_operand(&rng, f), 0, 0}, got;
             struct sf_env e = {0};
             bool nan, snan;
 
-            a[1] = operand_near(f, a[0]);
+            a[1] = fp_operand_near(&rng, f, a[0]);
             decode(f, a[0], in[0]);
             decode(f, a[1], in[1]);
             nan = mpfr_nan_p(in[0]) || mpfr_nan_p(in[1]);
@@ -581,10 +493,10 @@ static int setup(void **state)
 
     (void)state;
     cases_wanted = cases ? strtoull(cases, NULL, 0) : 10500000;
-    seed = s ? strtoull(s, NULL, 0) : 0;
-    if (!seed)
-        seed = 20260101;
-    first_seed = seed;
+    first_seed = s ? strtoull(s, NULL, 0) : 0;
+    if (!first_seed)
+        first_seed = 20260101;
+    rng.state = first_seed;
     mpfr_inits2(64, in[0], in[1], in[2], value, toward, outward, decoded, (mpfr_ptr)NULL);
     mpfr_init2(wide, WIDE_PREC);
     return 0;
