@@ -157,7 +157,20 @@ void cache_commit(struct cache *c, uint32_t off, uint32_t used, struct tb *tb)
     used = (uint32_t)align_up(used, CACHE_ALIGN);
     a->used = used > c->arena_size - a->used ? c->arena_size : a->used + used;
     tb->arena_next = a->blocks;
+    tb->arena_at = &a->blocks;
+    if (a->blocks)
+        a->blocks->arena_at = &tb->arena_next;
     a->blocks = tb;
+}
+
+void cache_forget(struct tb *tb)
+{
+    if (!tb->arena_at)
+        return;
+    *tb->arena_at = tb->arena_next;
+    if (tb->arena_next)
+        tb->arena_next->arena_at = tb->arena_at;
+    tb->arena_at = NULL;
 }
 
 /* The next arena in turn is the oldest one. It is emptied while the current one still has half its room. */

@@ -39,6 +39,7 @@ bool cache_contains(const struct cache *c, const void *rx);
  */
 bool cache_reserve(struct cache *c, uint32_t min, uint32_t *off, uint32_t *room);
 void cache_commit(struct cache *c, uint32_t off, uint32_t used, struct tb *tb);
+void cache_forget(struct tb *tb); /* out of its arena's list; its code stays until the arena goes */
 uint32_t cache_largest(const struct cache *c); /* the most a block can ever get */
 
 /* Blocks committed to the arena that holds off, newest first; the list is threaded through tb->arena_next. */

@@ -17,7 +17,6 @@
 #include "translator/ir.h"
 
 struct err;
-struct log;
 struct translator;
 struct vcpu;
 struct tb;
@@ -54,6 +53,7 @@ struct tb {
     uint32_t runs;           /* by isa->interp, while not compiled */
     struct tb *in_first;     /* incoming links: blocks that jump here, and the index of their link (in_index) */
     struct tb *hash_next, *page_next[2], *arena_next, *retired_next;
+    struct tb **arena_at;    /* what points to it in its arena's list; NULL: not in one */
     uint64_t retired_at;     /* epoch; see translator/state.h */
 };
 
@@ -95,13 +95,11 @@ struct host_ops {
      */
     void (*link)(struct translator *t, struct tb *from, unsigned index, struct tb *to, bool same_page);
     void (*unlink)(struct translator *t, struct tb *from, unsigned index);
-    /* Print host code of tb for -d out_asm; NULL: none. */
-    void (*dump)(struct translator *t, const struct tb *tb, struct log *log);
 };
 
 extern const struct host_ops host_ir;
 extern const struct host_ops host_x86_64;
-extern const struct host_ops *const host_jit; /* the back end of the host we run on; NULL: there is none */
+extern const struct host_ops *const host_jit; /* the back end of the host we run on (engines.c); NULL: there is none */
 
 /*
  * The table of blocks: by (phys, pc, mode) for lookups, by physical page for invalidation. Lookups take no lock (a reader

@@ -4,6 +4,8 @@
 #ifndef TRANSLATOR_TRANSLATOR_H
 #define TRANSLATOR_TRANSLATOR_H
 
+#include <stdio.h>
+
 #include "base/err.h"
 #include "base/types.h"
 
@@ -30,18 +32,27 @@ struct translator *translator_new(const struct translator_options *o, const stru
 void translator_free(struct translator *t); /* no vCPU runs any more */
 
 /* Why vcpu_run came back. */
-enum run_exit { RUN_STOP /* ATT_STOP */, RUN_WFI /* park, then call again */, RUN_DEBUG };
+enum run_exit {
+    RUN_STOP,     /* ATT_STOP */
+    RUN_WFI,      /* park, then call again */
+    RUN_DEBUG,    /* ATT_DEBUG */
+    RUN_DIFFERS,  /* lockstep found a difference, and has printed it: the machine ends with an error */
+};
 /* Run v until something needs its thread. Serves interrupts and posted work on the way. */
 enum run_exit translator_run(struct translator *t, struct vcpu *v);
 
 /* Make v one of its vCPUs: sets v->hooks (fence.i drops blocks whose bytes changed; stores to watched code pages mark them). */
-void translator_attach(struct translator *t, struct vcpu *v);
+bool translator_attach(struct translator *t, struct vcpu *v); /* false: out of memory, or its index is taken */
 
 struct translator_stats {
     uint64_t blocks, guest_bytes, code_bytes, dropped, evictions, lookups, links, interp_insns, fence_i;
     uint64_t cache_used, cache_size;
 };
+/* Forget every block: RAM was replaced under the translator's feet (reset with a reload, restore). Any thread; vCPUs stopped. */
+void translator_flush(struct translator *t);
+
 void translator_get_stats(const struct translator *t, struct translator_stats *s);
 const char *engine_name(enum engine e);
+void translator_print_info(const struct translator *t, FILE *f); /* info jit */
 
 #endif

@@ -1,0 +1,329 @@
+/*
+ * From v->pc to a block: the loop's memory, the table, or a new translation.
+ *
+ * A new block: its page is watched (invalidate.c), its bytes are decoded and hashed, translated, and then entered and
+ * compiled under the lock; only that, and the watching, is done under the lock, so vCPUs translate in parallel. A page
+ * that is not watched may change under the decoder: its bytes are hashed before and after, and when they moved the
+ * block gets a hash that fits nothing, so that the next fence.i drops it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "translator/state.h"
+
+enum { STABLE_BYTES = 4 * BLOCK_MAX_INSNS };
+
+static struct tb **recent_slot(struct translator_vcpu *p, gva pc)
+{
+    return &p->recent[(pc >> 1 ^ pc >> 13) % RECENT_SIZE];
+}
+
+static bool ids_hold(const struct vcpu *v, const struct tb *tb)
+{
+    return v->ctx->code_id[CODE_SLOT(tb->pc)] == tb->code_id &&
+           (!tb->code_id2 || v->ctx->code_id[CODE_SLOT(tb->pc + PAGE_SIZE)] == tb->code_id2);
+}
+
+static void set_ids(struct vcpu *v, const struct tb *tb)
+{
+    v->ctx->code_id[CODE_SLOT(tb->pc)] = tb->code_id;
+    if (tb->code_id2)
+        v->ctx->code_id[CODE_SLOT(tb->pc + PAGE_SIZE)] = tb->code_id2;
+}
+
+struct guest_block block_guest(const struct tb *tb)
+{
+    return (struct guest_block){.pc = tb->pc,
+                                .phys = tb->phys,
+                                .phys2 = tb->phys2,
+                                .mode = tb->mode,
+                                .count = tb->count,
+                                .limit = tb->count,
+                                .bytes = tb->bytes,
+                                .insns = tb->insns};
+}
+
+/* What one new block is made from, on its way. */
+struct making {
+    struct translator *t;
+    struct translator_vcpu *p;
+    struct vcpu *v;
+    const uint8_t *host; /* code at v->pc */
+    gpa pa;
+    bool watched;    /* its page was, before decoding */
+    uint64_t before; /* hash of STABLE_BYTES, when it was not */
+    unsigned limit;
+};
+
+static size_t stable_bytes(const struct making *m)
+{
+    size_t to_end = PAGE_SIZE - (m->pa & (PAGE_SIZE - 1));
+
+    return to_end < STABLE_BYTES ? to_end : STABLE_BYTES;
+}
+
+/* Under the lock. */
+static bool watch_page(struct making *m, gpa page)
+{
+    struct code_page *p = tb_page_get(&m->t->tbs, page);
+
+    if (p && !p->dirty)
+        page_arm(m->t, m->v, p);
+    return p && code_page_watched(m->t, p);
+}
+
+static bool hash_source(struct making *m, struct tb *tb)
+{
+    uint8_t bytes[8];
+    const uint8_t *host2;
+    gpa pa2;
+    size_t first = PAGE_SIZE - (m->pa & (PAGE_SIZE - 1));
+
+    if (!tb->code_id2 && tb->phys2 == ~(gpa)0) {
+        tb->source_hash = source_hash(m->host, tb->bytes, 0);
+        if (!m->watched && source_hash(m->host, stable_bytes(m), 0) != m->before)
+            tb->source_hash = ~tb->source_hash;
+        return true;
+    }
+    if (!m->v->isa->fetch(m->v, m->v->pc + first, &host2, &pa2) || tb->bytes > sizeof bytes || first >= tb->bytes)
+        return false;
+    memcpy(bytes, m->host, first);
+    memcpy(bytes + first, host2, tb->bytes - first);
+    tb->source_hash = source_hash(bytes, tb->bytes, 0);
+    if (!m->watched || pa2 != tb->phys2)
+        tb->source_hash = ~tb->source_hash;
+    return true;
+}
+
+/* IR of tb in p->ir, short enough to fit. false: the block must be shorter. */
+static bool translate(struct making *m, struct tb *tb)
+{
+    struct guest_block b = block_guest(tb);
+    unsigned where;
+
+    ir_reset(&m->p->ir);
+    m->t->isa->translate(m->v, &b, &m->p->ir);
+#ifdef GUISE_DEBUG
+    if (!m->p->ir.full && ir_check(&m->p->ir, &where))
+        log_write(m->t->log, "IR of block 0x%llx: operation %u: %s\n", (unsigned long long)tb->pc, where,
+                  ir_check(&m->p->ir, &where));
+#endif
+    if (m->p->ir.full || ir_check(&m->p->ir, &where))
+        return false;
+    if (log_on(m->t->log, LOG_IR))
+        dump_ir(m->t, tb, &m->p->ir);
+    return tb_room_for_links(tb, &m->p->ir);
+}
+
+static bool has_exec(const struct ir *ir)
+{
+    for (unsigned i = 0; i < ir->count; i++)
+        if (ir->insn[i].op == IR_exec)
+            return true;
+    return false;
+}
+
+static void write_perf(struct translator *t, const struct tb *tb)
+{
+    if (t->perf && tb->entry)
+        fprintf(t->perf, "%llx %x guest_0x%llx\n", (unsigned long long)(uintptr_t)tb->entry, tb->code_size,
+                (unsigned long long)tb->pc);
+}
+
+/* Under the lock; the IR is in p->ir. */
+static enum tb_compiled compile(struct translator *t, struct translator_vcpu *p, struct tb *tb)
+{
+    enum tb_compiled r;
+
+    reclaim_keep_ahead(t, p->v);
+    r = t->host->compile(t, tb, &p->ir);
+    if (r == TB_NO_SPACE) {
+        reclaim_run(t);
+        r = t->host->compile(t, tb, &p->ir);
+    }
+    if (r != TB_COMPILED)
+        return r;
+    t->stats.code_bytes += tb->code_size;
+    if (log_on(t->log, LOG_OUT_ASM))
+        dump_host(t, tb);
+    write_perf(t, tb);
+    if (!has_exec(&p->ir) && t->o.engine != ENGINE_LOCKSTEP) {
+        /* Others may be interpreting from it right now. */
+        if (tb->runs == 0) {
+            free(tb->insns);
+            tb->insns = NULL;
+        }
+    }
+    __atomic_store_n(&tb->compiled, true, __ATOMIC_RELEASE);
+    return r;
+}
+
+static struct tb *decode(struct making *m)
+{
+    struct guest_block b = {.pc = m->v->pc, .insns = m->p->insns, .limit = (uint16_t)m->limit, .phys2 = ~(gpa)0};
+    struct tb *tb;
+
+    b.mode = m->v->isa->mode(m->v);
+    if (!m->v->isa->decode(m->v, &b))
+        return NULL;
+    tb = tb_new(m->t->isa, &b);
+    if (!tb)
+        return NULL;
+    if (!hash_source(m, tb)) {
+        tb_free(tb);
+        return NULL;
+    }
+    return tb;
+}
+
+/* Enter it, unless another vCPU was faster. */
+static struct tb *enter(struct making *m, struct tb *tb)
+{
+    struct tb *other = tb_find(&m->t->tbs, tb->phys, tb->pc, tb->mode);
+
+    if (other && other->phys2 == tb->phys2) {
+        tb_free(tb);
+        return other;
+    }
+    if (!tb_insert(&m->t->tbs, tb)) {
+        tb_free(tb);
+        return NULL;
+    }
+    if (!watch_page(m, tb->phys & PAGE_MASK) || !m->watched)
+        page_dirty(m->t, tb_page(&m->t->tbs, tb->phys & PAGE_MASK));
+    if (tb->code_id2 && !watch_page(m, tb->phys2 & PAGE_MASK))
+        page_dirty(m->t, tb_page(&m->t->tbs, tb->phys2 & PAGE_MASK));
+    m->t->stats.blocks++;
+    m->t->stats.guest_bytes += tb->bytes;
+    return tb;
+}
+
+/* One attempt with at most m->limit instructions. *shorter: it was too long for the back end. */
+static struct tb *make_limited(struct making *m, bool *shorter)
+{
+    struct translator *t = m->t;
+    bool cold = !t->host || t->o.jit_after;
+    struct tb *tb, *made;
+
+    *shorter = false;
+    pthread_mutex_lock(&t->lock);
+    m->watched = watch_page(m, m->pa & PAGE_MASK);
+    pthread_mutex_unlock(&t->lock);
+    if (!m->watched)
+        m->before = source_hash(m->host, stable_bytes(m), 0);
+    tb = decode(m);
+    if (!tb)
+        return NULL;
+    if (log_on(t->log, LOG_IN_ASM))
+        dump_guest(t, m->v, tb);
+    if (!cold && !translate(m, tb)) {
+        *shorter = tb->count > 1;
+        if (*shorter) {
+            tb_free(tb);
+            return NULL;
+        }
+        cold = true;
+    }
+    pthread_mutex_lock(&t->lock);
+    made = enter(m, tb);
+    if (made == tb && !cold && compile(t, m->p, tb) == TB_TOO_BIG && tb->count > 1) {
+        *shorter = true;
+        tb_kill(t, tb);
+        reclaim_new_epoch(t);
+        made = NULL;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return made;
+}
+
+static struct tb *make(struct translator *t, struct vcpu *v, const uint8_t *host, gpa pa)
+{
+    struct making m = {.t = t, .p = translator_of(t, v), .v = v, .host = host, .pa = pa, .limit = BLOCK_MAX_INSNS};
+    bool shorter;
+    struct tb *tb;
+
+    do {
+        tb = make_limited(&m, &shorter);
+        m.limit = (m.limit + 1) / 2;
+    } while (!tb && shorter && m.limit >= 1);
+    return tb;
+}
+
+/* tb straddles: does its second page still follow? *fault: the fetch of that page trapped. */
+static bool second_page_holds(struct vcpu *v, const struct tb *tb, bool *fault)
+{
+    const uint8_t *host;
+    gpa pa;
+
+    *fault = !v->isa->fetch(v, (v->pc & PAGE_MASK) + PAGE_SIZE, &host, &pa);
+    return !*fault && pa == tb->phys2;
+}
+
+static void replace(struct translator *t, struct tb *tb)
+{
+    pthread_mutex_lock(&t->lock);
+    tb_kill(t, tb);
+    reclaim_new_epoch(t);
+    pthread_mutex_unlock(&t->lock);
+}
+
+struct tb *block_at(struct translator *t, struct vcpu *v)
+{
+    struct translator_vcpu *p = translator_of(t, v);
+    uint32_t mode = v->isa->mode(v);
+    struct tb **slot = recent_slot(p, v->pc), *tb = *slot;
+    const uint8_t *host;
+    bool fault = false;
+    gpa pa;
+
+    if (tb && tb->pc == v->pc && tb->mode == mode && ids_hold(v, tb) && !tb->dead)
+        return tb;
+    p->lookups++;
+    if (!v->isa->fetch(v, v->pc, &host, &pa))
+        return NULL;
+    tb = tb_find(&t->tbs, pa, v->pc, mode);
+    if (tb && tb->phys2 != ~(gpa)0 && !second_page_holds(v, tb, &fault)) {
+        if (fault)
+            return NULL;
+        replace(t, tb);
+        tb = NULL;
+    }
+    if (!tb)
+        tb = make(t, v, host, pa);
+    if (!tb)
+        return NULL;
+    set_ids(v, tb);
+    *slot = tb;
+    return tb;
+}
+
+bool block_compile(struct translator *t, struct vcpu *v, struct tb *tb)
+{
+    struct making m = {.t = t, .p = translator_of(t, v), .v = v};
+    bool ok = false;
+
+    if (!t->host || tb->runs++ < t->o.jit_after)
+        return false;
+    pthread_mutex_lock(&t->lock);
+    if (tb->compiled || tb->dead)
+        ok = tb->compiled;
+    else
+        ok = translate(&m, tb) && compile(t, m.p, tb) == TB_COMPILED;
+    pthread_mutex_unlock(&t->lock);
+    return ok;
+}
+
+void block_interp(struct translator *t, struct vcpu *v, const struct tb *tb)
+{
+    struct guest_block b = {
+        .pc = v->pc, .insns = translator_of(t, v)->insns, .limit = BLOCK_MAX_INSNS, .phys2 = ~(gpa)0};
+    uint64_t before = v->icount;
+
+    b.mode = v->isa->mode(v);
+    if (tb)
+        b = block_guest(tb);
+    if ((!tb && !v->isa->decode(v, &b)) || !v->isa->interp(v, &b))
+        v->isa->take_trap(v);
+    translator_of(t, v)->interp_insns += v->icount - before;
+}

@@ -1,0 +1,105 @@
+/*
+ * Killing blocks, evicting arenas, and using their memory again (state.h tells of epochs).
+ */
+#include <stdlib.h>
+
+#include "translator/state.h"
+
+static void purge_jumps(struct translator *t, const struct tb *tb)
+{
+    for (unsigned n = 0; n < TRANSLATOR_VCPUS && n < t->vcpus; n++)
+        for (unsigned i = 0; t->per[n] && i < TLB_CONTEXTS; i++) {
+            struct tlb_ctx *ctx = tlb_context(t->per[n]->v->tlb, i);
+            struct jump_entry *e;
+
+            if (!ctx)
+                break;
+            e = &ctx->jc[JC_INDEX(tb->pc)];
+            if (__atomic_load_n(&e->pc, __ATOMIC_RELAXED) == tb->pc)
+                __atomic_store_n(&e->pc, TLB_NONE, __ATOMIC_RELAXED);
+        }
+}
+
+void tb_kill(struct translator *t, struct tb *tb)
+{
+    if (tb->dead)
+        return;
+    tb->dead = true;
+    cache_forget(tb);
+    for (unsigned i = 0; i < tb->nlinks; i++)
+        tb_unlink_out(tb, i);
+    while (tb->in_first) {
+        struct tb *from = tb->in_first;
+        unsigned index = tb->in_index;
+
+        tb_unlink_out(from, index);
+        t->host->unlink(t, from, index);
+    }
+    tb_remove(&t->tbs, tb);
+    /* Seen dead before the purge: who fills an entry looks at `dead` afterwards (exec.c). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (tb->compiled && t->host->needs_cache)
+        purge_jumps(t, tb);
+    tb->retired_at = t->epoch + 1;
+    tb->retired_next = t->retired;
+    t->retired = tb;
+    t->stats.dropped++;
+}
+
+void reclaim_new_epoch(struct translator *t) { __atomic_add_fetch(&t->epoch, 1, __ATOMIC_SEQ_CST); }
+
+uint64_t reclaim_quiet(const struct translator *t)
+{
+    uint64_t least = t->epoch;
+
+    for (unsigned n = 0; n < t->vcpus; n++) {
+        uint64_t e = t->per[n] ? __atomic_load_n(&t->per[n]->v->poll_epoch, __ATOMIC_SEQ_CST) : EPOCH_AWAY;
+
+        if (e < least)
+            least = e;
+    }
+    return least;
+}
+
+void reclaim_run(struct translator *t)
+{
+    uint64_t quiet = reclaim_quiet(t);
+    struct tb **pt = &t->retired;
+
+    for (unsigned i = 0; t->cache && i < cache_arenas(t->cache); i++)
+        if (t->arena_retired[i] && t->arena_retired[i] <= quiet) {
+            t->arena_retired[i] = 0;
+            cache_arena_free(t->cache, i);
+        }
+    while (*pt && (*pt)->retired_at > quiet)
+        pt = &(*pt)->retired_next;
+    for (struct tb *tb = *pt, *next; tb; tb = next) {
+        next = tb->retired_next;
+        tb_free(tb);
+    }
+    *pt = NULL;
+}
+
+static void kick_others(struct translator *t, const struct vcpu *v)
+{
+    for (unsigned n = 0; n < t->vcpus; n++)
+        if (t->per[n] && t->per[n]->v != v && t->per[n]->v->poll_epoch != EPOCH_AWAY)
+            vcpu_kick(t->per[n]->v, ATT_WORK);
+}
+
+void reclaim_keep_ahead(struct translator *t, const struct vcpu *v)
+{
+    int arena;
+
+    if (!t->cache)
+        return;
+    arena = cache_evict(t->cache);
+    if (arena < 0)
+        return;
+    for (struct tb **first = cache_arena_blocks(t->cache, (unsigned)arena); *first;)
+        tb_kill(t, *first);
+    t->arena_retired[arena] = t->epoch + 1;
+    t->stats.evictions++;
+    reclaim_new_epoch(t);
+    kick_others(t, v);
+}
