@@ -62,8 +62,6 @@ struct pci_bar {
     void *lock_arg;
     /* pci.c's own: */
     struct pci_device *pci;
-    gpa base; /* host address while mapped */
-    bool mapped;
 };
 
 struct pci_id {
@@ -135,7 +133,10 @@ void pci_set8(struct pci_device *p, unsigned off, uint8_t v);
 void pci_set16(struct pci_device *p, unsigned off, uint16_t v);
 void pci_set32(struct pci_device *p, unsigned off, uint32_t v);
 
-/* Access of the guest to the configuration or to a BAR (also for a capability that reaches BARs). Sizes 1, 2, 4 (8: BAR). */
+/*
+ * Access of the guest to the configuration (aligned, sizes 1, 2, 4; dev.lock held) or to a BAR (sizes 1, 2, 4, 8; the BAR's
+ * lock held). The latter also serves capabilities that reach BARs. What nothing answers reads all ones.
+ */
 uint32_t pci_config_read(struct pci_device *p, unsigned off, unsigned size);
 void pci_config_write(struct pci_device *p, unsigned off, uint32_t val, unsigned size);
 uint64_t pci_bar_read(struct pci_bar *b, uint64_t off, unsigned size);

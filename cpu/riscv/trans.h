@@ -10,14 +10,16 @@
 #include "cpu/riscv/insn.h"
 #include "translator/ir.h"
 
+struct guest_block;
+struct vcpu;
+
 /* State of the translation of one block. */
 struct tctx {
     struct ir *ir;
     const struct isa_config *cfg;
-    gva pc, npc;        /* of the instruction at hand and the next */
-    bool ended;         /* a jump was emitted: the block is complete */
-    uint32_t known;     /* bit r: x[r] holds value[r] here */
-    uint64_t value[32];
+    gva pc, npc; /* of the instruction at hand and the next */
+    bool fp;     /* `fenter` was emitted */
+    bool ended;  /* a jump was emitted: the block is complete */
 };
 
 typedef void trans_fn(struct tctx *t, const struct insn *i);
@@ -28,13 +30,16 @@ typedef void trans_fn(struct tctx *t, const struct insn *i);
 
 extern trans_fn *const insn_trans[INSN_COUNT]; /* NULL: call the exec_ */
 
-ir_val gen_x(struct tctx *t, unsigned r);              /* x[r]; x0 and small known values as constants */
-bool gen_x_known(const struct tctx *t, unsigned r, uint64_t *val);
+/* isa_ops.translate */
+void rv_emit_block(const struct vcpu *v, const struct guest_block *b, struct ir *ir);
+
+ir_val gen_x(struct tctx *t, unsigned r);              /* x[r] */
 void gen_set_x(struct tctx *t, unsigned r, ir_val v);  /* x[r] = v; nothing for x0 */
 void gen_set_const(struct tctx *t, unsigned r, uint64_t v);
 ir_val gen_f(struct tctx *t, unsigned r);              /* f[r], raw */
 void gen_set_f(struct tctx *t, unsigned r, ir_val v);
-void gen_exec(struct tctx *t, const struct insn *i);   /* call its exec_ */
-void gen_jump(struct tctx *t, gva target);             /* ends the block */
+void gen_exec(struct tctx *t, const struct insn *i);       /* call its exec_ */
+void gen_exec_leave(struct tctx *t, const struct insn *i); /* and go where it says: ends the block */
+void gen_jump(struct tctx *t, gva target);                 /* ends the block */
 
 #endif

@@ -13,7 +13,7 @@ say() { echo "guise: $*" >&2; }
 builtin_guest() {
     say "booting the small built-in guest"
     # shellcheck disable=SC2086
-    exec "$guise" run "$top/tests/guest/teach.elf" --bios none ${GUISE_ARGS:-}
+    exec "$guise" run "$top/tests/guest/teach.elf" ${GUISE_ARGS:-}
 }
 
 # fetch_guest: packages into the cache, unpacked, kernel and RAM disk made. Everything is written beside and renamed last.

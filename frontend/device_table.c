@@ -1,0 +1,124 @@
+/* The table of -device. See device_table.h. */
+#include "frontend/device_table.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "frontend/options.h"
+
+#define BLK_PROPS                                                                                                      \
+    "drive,serial,num-queues,queue-size,write-cache,config-wce,discard,write-zeroes,logical_block_size,physical_"      \
+    "block_size"
+#define RNG_PROPS "rng,max-bytes,period"
+#define SERIAL_PROPS "max_ports"
+#define PORT_PROPS "chardev,name,nr,bus,id"
+
+static const struct device_type types[] = {
+    {"virtio-blk-device", DEVICE_BLK, TRANSPORT_MMIO, false, BLK_PROPS, "disk on virtio-mmio"},
+    {"virtio-blk-pci", DEVICE_BLK, TRANSPORT_PCI, false, BLK_PROPS, "disk on PCI"},
+    {"virtio-blk-pci-non-transitional", DEVICE_BLK, TRANSPORT_PCI, true, BLK_PROPS, NULL},
+    {"virtio-blk", DEVICE_BLK, TRANSPORT_PCI, false, BLK_PROPS, NULL},
+    {"virtio-rng-device", DEVICE_RNG, TRANSPORT_MMIO, false, RNG_PROPS, "random numbers of the host, virtio-mmio"},
+    {"virtio-rng-pci", DEVICE_RNG, TRANSPORT_PCI, false, RNG_PROPS, "random numbers of the host, PCI"},
+    {"virtio-rng-pci-non-transitional", DEVICE_RNG, TRANSPORT_PCI, true, RNG_PROPS, NULL},
+    {"virtio-rng", DEVICE_RNG, TRANSPORT_PCI, false, RNG_PROPS, NULL},
+    {"virtio-serial-device", DEVICE_SERIAL, TRANSPORT_MMIO, false, SERIAL_PROPS, "controller of ports, virtio-mmio"},
+    {"virtio-serial-pci", DEVICE_SERIAL, TRANSPORT_PCI, false, SERIAL_PROPS, "controller of ports, PCI"},
+    {"virtio-serial-pci-non-transitional", DEVICE_SERIAL, TRANSPORT_PCI, true, SERIAL_PROPS, NULL},
+    {"virtio-serial", DEVICE_SERIAL, TRANSPORT_PCI, false, SERIAL_PROPS, NULL},
+    {"virtconsole", DEVICE_CONSOLE, TRANSPORT_PORT, false, PORT_PROPS, "console port (hvc0, ...)"},
+    {"virtserialport", DEVICE_PORT, TRANSPORT_PORT, false, PORT_PROPS, "named port (/dev/virtio-ports/NAME)"},
+};
+
+static const char *const transport_props[] = {
+    [TRANSPORT_MMIO] = "id,bus,event_idx,indirect_desc,packed,iommu_platform,bootindex",
+    [TRANSPORT_PCI] =
+        "id,bus,addr,event_idx,indirect_desc,packed,iommu_platform,bootindex,disable-legacy,disable-modern,"
+        "vectors,romfile,multifunction",
+    [TRANSPORT_PORT] = "",
+};
+
+/* Names beginning so exist in QEMU and mean something we would have to leave out. */
+static const struct {
+    const char *begins, *why;
+} missing[] = {
+    {"virtio-net", "network devices are not there yet"},
+    {"e1000", "network devices are not there yet"},
+    {"rtl8139", "network devices are not there yet"},
+    {"vhost-", "vhost devices are not there yet"},
+    {"virtio-9p", "file sharing is not there yet"},
+    {"virtio-balloon", "the balloon is not there yet"},
+    {"virtio-scsi", "SCSI is not there yet; use virtio-blk-device or virtio-blk-pci"},
+    {"scsi-", "SCSI is not there yet; use virtio-blk-device or virtio-blk-pci"},
+    {"nvme", "NVMe is not there yet; use virtio-blk-device or virtio-blk-pci"},
+    {"virtio-gpu", "displays are not there yet"},
+    {"VGA", "displays are not there yet"},
+    {"bochs-display", "displays are not there yet"},
+    {"ramfb", "displays are not there yet"},
+    {"virtio-keyboard", "input devices are not there yet"},
+    {"virtio-mouse", "input devices are not there yet"},
+    {"virtio-tablet", "input devices are not there yet"},
+    {"usb-", "USB is not there yet"},
+    {"qemu-xhci", "USB is not there yet"},
+    {"vmcoreinfo", "vmcoreinfo is not there yet"},
+    {"pvpanic", "pvpanic is not there yet"},
+    {"i6300esb", "the watchdog is not there yet"},
+    {"ivshmem", "shared memory devices are not there yet"},
+    {"pcie-root-port", "PCI bridges are not there yet; devices sit on bus pcie.0"},
+    {"pcie-pci-bridge", "PCI bridges are not there yet; devices sit on bus pcie.0"},
+    {"riscv-iommu", "the IOMMU is not there yet"},
+};
+
+const struct device_type *device_type_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (!strcmp(types[i].name, name))
+            return &types[i];
+    return NULL;
+}
+
+const char *device_type_nearest(const char *name)
+{
+    const char *names[ARRAY_LEN(types) + 2];
+
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        names[i] = types[i].name;
+    names[ARRAY_LEN(types)] = "loader";
+    names[ARRAY_LEN(types) + 1] = NULL;
+    return nearest_word(name, names);
+}
+
+const char *device_type_missing(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(missing); i++)
+        if (!strncmp(name, missing[i].begins, strlen(missing[i].begins)))
+            return missing[i].why;
+    return NULL;
+}
+
+static bool in_list(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    while (*list) {
+        size_t n = strcspn(list, ",");
+
+        if (n == len && !memcmp(list, word, n))
+            return true;
+        list += n + (list[n] == ',');
+    }
+    return false;
+}
+
+bool device_type_takes(const struct device_type *t, const char *prop)
+{
+    return in_list(t->props, prop) || in_list(transport_props[t->transport], prop);
+}
+
+void device_types_help(FILE *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (types[i].help)
+            fprintf(out, "  %-24s %s\n", types[i].name, types[i].help);
+    fprintf(out, "  %-24s %s\n", "loader", "put a file or a value into memory: file=,addr=,cpu-num=,data=,data-len=");
+}

@@ -1,0 +1,27 @@
+/* The devices -device can add, by the names QEMU gives them: one table for parsing, checks, help and construction. */
+#ifndef FRONTEND_DEVICE_TABLE_H
+#define FRONTEND_DEVICE_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum device_kind { DEVICE_BLK, DEVICE_RNG, DEVICE_SERIAL, DEVICE_CONSOLE, DEVICE_PORT };
+enum device_transport { TRANSPORT_MMIO, TRANSPORT_PCI, TRANSPORT_PORT /* sits on a virtio-serial device */ };
+
+struct device_type {
+    const char *name;
+    enum device_kind kind;
+    enum device_transport transport;
+    bool modern;       /* "-non-transitional" */
+    const char *props; /* comma-separated names it takes, beside those every device of its transport takes */
+    const char *help;
+};
+
+const struct device_type *device_type_find(const char *name);
+const char *device_type_nearest(const char *name);
+/* Why a device QEMU knows is not here, in words; NULL: never heard of it. */
+const char *device_type_missing(const char *name);
+bool device_type_takes(const struct device_type *t, const char *prop);
+void device_types_help(FILE *out);
+
+#endif

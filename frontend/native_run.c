@@ -1,0 +1,297 @@
+/*
+ * `guise run [KERNEL|DISK]`: the short way to start a machine.
+ *
+ * A positional file is a kernel when its first bytes say so (Linux Image, EFI zboot, ELF, gzip, zstd), else a disk.
+ */
+#include "frontend/native_run.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "frontend/loader.h"
+
+struct run_cli {
+    struct machine_config *c;
+    const char *console, *monitor, *disk_bus;
+    bool done;
+};
+
+#define STRING_OPTION(field)                                                                                           \
+    static bool run_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct run_cli *r = ctx;                                                                                       \
+        (void)e;                                                                                                       \
+        r->c->field = config_str(r->c, arg);                                                                           \
+        return true;                                                                                                   \
+    }
+#define FLAG_OPTION(field)                                                                                             \
+    static bool run_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct run_cli *r = ctx;                                                                                       \
+        (void)e;                                                                                                       \
+        (void)arg;                                                                                                     \
+        r->c->field = true;                                                                                            \
+        return true;                                                                                                   \
+    }
+
+STRING_OPTION(kernel)
+STRING_OPTION(initrd)
+STRING_OPTION(append)
+STRING_OPTION(dtb)
+STRING_OPTION(dumpdtb)
+STRING_OPTION(signature)
+STRING_OPTION(cpu)
+STRING_OPTION(name)
+STRING_OPTION(log_file)
+STRING_OPTION(dfilter)
+FLAG_OPTION(no_reboot)
+FLAG_OPTION(paused)
+FLAG_OPTION(snapshot)
+FLAG_OPTION(semihosting)
+
+static bool run_memory(void *ctx, const char *arg, struct err *e)
+{
+    return parse_size(arg, 1 << 20, &((struct run_cli *)ctx)->c->ram) ||
+           err_set(e, "expected a size such as 512M (a bare number is MiB)");
+}
+
+static bool run_cpus(void *ctx, const char *arg, struct err *e)
+{
+    uint64_t n;
+
+    if (!parse_u64(arg, &n) || n < 1 || n > CONFIG_MAX_CPUS)
+        return err_set(e, "expected 1 to %d", CONFIG_MAX_CPUS);
+    ((struct run_cli *)ctx)->c->cpus = (unsigned)n;
+    return true;
+}
+
+static bool run_engine(void *ctx, const char *arg, struct err *e)
+{
+    return config_set_engine(((struct run_cli *)ctx)->c, arg, e);
+}
+
+static bool run_mmu(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    return !strcmp(arg, "tlb") || err_set(e, "not there yet (only tlb)");
+}
+
+static bool run_bios(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+
+    (void)e;
+    r->c->firmware = !strcmp(arg, "none") ? FIRMWARE_NONE : !strcmp(arg, "sbi") ? FIRMWARE_SBI : FIRMWARE_FILE;
+    r->c->bios = r->c->firmware == FIRMWARE_FILE ? config_str(r->c, arg) : NULL;
+    return true;
+}
+
+static bool run_cache(void *ctx, const char *arg, struct err *e)
+{
+    struct translator_options *t = &((struct run_cli *)ctx)->c->translator;
+
+    if (!parse_size(arg, 1 << 20, &t->cache_size) || t->cache_size < 64 << 10 || t->cache_size > UINT64_C(64) << 30)
+        return err_set(e, "expected a size, 64K to 64G");
+    return true;
+}
+
+static bool run_jit_after(void *ctx, const char *arg, struct err *e)
+{
+    uint64_t n;
+
+    if (!parse_u64(arg, &n) || n > UINT32_MAX)
+        return err_set(e, "expected a number");
+    ((struct run_cli *)ctx)->c->translator.jit_after = (unsigned)n;
+    return true;
+}
+
+static bool run_no_link(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    ((struct run_cli *)ctx)->c->translator.no_link = true;
+    return true;
+}
+
+static bool run_perf_map(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    ((struct run_cli *)ctx)->c->translator.perf_map = true;
+    return true;
+}
+
+/* FILE[,ro][,snapshot][,bus=pci|mmio][,serial=NAME] */
+static bool run_disk(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+    struct keyvals k;
+    struct drive_config *d = config_drive_new(r->c, e);
+    bool ok = d && kv_parse(&k, arg, "file", e), ro = false;
+    const char *bus, *serial;
+    char spec[256], id[16];
+
+    if (!ok)
+        return false;
+    snprintf(id, sizeof id, "disk%u", r->c->drives - 1);
+    d->id = config_str(r->c, id);
+    d->file = config_str(r->c, kv_get(&k, "file"));
+    bus = kv_get(&k, "bus");
+    serial = kv_get(&k, "serial");
+    ok = kv_bool(&k, "ro", &ro, e) && kv_bool(&k, "snapshot", &d->snapshot, e) && kv_done(&k, e);
+    d->read_only = ro;
+    if (ok && !d->file)
+        ok = err_set(e, "needs a file");
+    if (ok && bus && strcmp(bus, "pci") && strcmp(bus, "mmio"))
+        ok = err_set(e, "bus=%s: expected pci or mmio", bus);
+    if (ok && serial && (strlen(serial) > 20 || strpbrk(serial, ",=")))
+        ok = err_set(e, "serial=%s: at most 20 characters, no comma", serial);
+    if (ok) {
+        snprintf(spec, sizeof spec, "virtio-blk-%s,drive=%s%s%s", bus && !strcmp(bus, "mmio") ? "device" : "pci", id,
+                 serial ? ",serial=" : "", serial ? serial : "");
+        ok = config_add_device(r->c, spec, e);
+    }
+    kv_free(&k);
+    return ok;
+}
+
+static bool run_device(void *ctx, const char *arg, struct err *e)
+{
+    if (!strcmp(arg, "help")) {
+        device_types_help(stdout);
+        ((struct run_cli *)ctx)->done = true;
+        return true;
+    }
+    return config_add_device(((struct run_cli *)ctx)->c, arg, e);
+}
+
+static bool run_console(void *ctx, const char *arg, struct err *e)
+{
+    (void)e;
+    ((struct run_cli *)ctx)->console = arg;
+    return true;
+}
+
+static bool run_monitor(void *ctx, const char *arg, struct err *e)
+{
+    (void)e;
+    ((struct run_cli *)ctx)->monitor = arg;
+    return true;
+}
+
+static bool run_log(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+
+    (void)e;
+    if (!strcmp(arg, "help")) {
+        log_items_help(stdout);
+        r->done = true;
+    }
+    r->c->log_items = config_str(r->c, arg);
+    return true;
+}
+
+static bool run_help(void *ctx, const char *arg, struct err *e);
+
+static const struct option_row options[] = {
+    {"Machine", 0, 0, 0, 0},
+    {"cpus", "N", "number of CPUs (default 1)", run_cpus, NULL},
+    {"memory", "SIZE", "MiB, or with a suffix K M G T (default 1G)", run_memory, NULL},
+    {"cpu", "MODEL[,EXT=on|off]", "rv64, max, rva22s64, rva23s64, with extensions", run_cpu,
+     "rv64|max|rva22s64|rva23s64|help"},
+    {"engine", "NAME", "jit (default), ir, interp, lockstep", run_engine, "jit|ir|interp|lockstep"},
+    {"mmu", "NAME", "tlb", run_mmu, "tlb"},
+    {"jit-cache-size", "SIZE", "code cache (default 32M)", run_cache, NULL},
+    {"jit-after", "N", "interpret a block N times before it is compiled", run_jit_after, NULL},
+    {"jit-no-link", NULL, "never link blocks", run_no_link, NULL},
+    {"perf-map", NULL, "write /tmp/perf-PID.map for perf", run_perf_map, NULL},
+    {"name", "NAME", "name of the machine", run_name, NULL},
+    {"Boot", 0, 0, 0, 0},
+    {"kernel", "FILE", "Linux Image (gzip, zstd, EFI zboot too), ELF or raw binary", run_kernel, NULL},
+    {"append", "LINE", "kernel command line (default console=ttyS0, root on the first disk)", run_append, NULL},
+    {"initrd", "FILE", "initial RAM disk", run_initrd, NULL},
+    {"dtb", "FILE", "device tree to use instead of ours", run_dtb, NULL},
+    {"bios", "FILE|none|sbi", "firmware (default sbi, built in)", run_bios, "none|sbi"},
+    {"dumpdtb", "FILE", "write the device tree and end", run_dumpdtb, NULL},
+    {"Devices", 0, 0, 0, 0},
+    {"disk", "FILE[,ro][,snapshot][,bus=pci|mmio]", "raw disk on virtio (default bus=pci)", run_disk, NULL},
+    {"device", "DRIVER[,PROP=VALUE]", "any device of the table; help lists them", run_device, "help"},
+    {"snapshot", NULL, "disks keep nothing of this run", run_snapshot, NULL},
+    {"console", "WHERE", "mon:stdio (default: Ctrl-A h for keys), stdio, pty, unix:PATH, file:PATH, null", run_console,
+     "mon:stdio|stdio|pty|null"},
+    {"monitor", "WHERE", "a monitor of its own: stdio, unix:PATH,server=on, pty", run_monitor, "stdio|pty"},
+    {"Running and looking inside", 0, 0, 0, 0},
+    {"no-reboot", NULL, "end when the guest resets", run_no_reboot, NULL},
+    {"paused", NULL, "start stopped", run_paused, NULL},
+    {"semihosting", NULL, "semihosting calls: exit", run_semihosting, NULL},
+    {"signature", "FILE", "write memory from begin_signature to end_signature at the end", run_signature, NULL},
+    {"d", "ITEM,...", "log; help lists the items", run_log, "in_asm|ir|ir_opt|out_asm|exec|int|mmu|guest_errors|help"},
+    {"D", "FILE", "log to a file", run_log_file, NULL},
+    {"dfilter", "LO..HI,...", "log code of these addresses only", run_dfilter, NULL},
+    {"help", NULL, "print this", run_help, NULL},
+    {"h", NULL, NULL, run_help, NULL},
+    {0},
+};
+
+static bool run_help(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    puts("usage: guise run [options] [KERNEL|DISK]\n\nStart a machine: a RISC-V board with virtio devices.\n");
+    options_help(options, "--", stdout);
+    ((struct run_cli *)ctx)->done = true;
+    return true;
+}
+
+const struct option_row *native_run_options(void) { return options; }
+
+static bool run_file(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+
+    if (!loader_looks_like_kernel(arg, e)) {
+        if (e->msg[0])
+            return false;
+        return run_disk(r, arg, e);
+    }
+    if (r->c->kernel)
+        return err_set(e, "a second kernel");
+    r->c->kernel = config_str(r->c, arg);
+    return true;
+}
+
+static bool finish(struct run_cli *r, struct err *e)
+{
+    struct machine_config *c = r->c;
+    int n;
+
+    if (!c->kernel && c->firmware == FIRMWARE_SBI && !c->loaders && !c->dumpdtb)
+        return err_set(e, "nothing to boot: give a kernel, or firmware with --bios");
+    if (!c->append && c->kernel && !c->initrd && c->drives)
+        c->append = "console=ttyS0 root=/dev/vda rw";
+    else if (!c->append && c->kernel)
+        c->append = "console=ttyS0";
+    if (!config_chardev_spec(c, r->console ? r->console : "mon:stdio", "console", &c->serial[0], e))
+        return err_prefix(e, "--console");
+    c->serials = 1;
+    if (r->monitor) {
+        if (!config_chardev_spec(c, r->monitor, "monitor", &n, e))
+            return err_prefix(e, "--monitor");
+        if (n >= 0 && !config_add_monitor(c, n, e))
+            return false;
+    }
+    return config_finish(c, e);
+}
+
+enum cli_result native_run(struct machine_config *c, int argc, char **argv, int first, struct err *e)
+{
+    struct run_cli r = {.c = c};
+
+    c->ram = UINT64_C(1) << 30;
+    if (!options_parse(options, &r, argc, argv, first, run_file, e))
+        return CLI_ERROR;
+    if (r.done)
+        return CLI_DONE;
+    return finish(&r, e) ? CLI_RUN : CLI_ERROR;
+}

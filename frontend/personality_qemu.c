@@ -1,0 +1,990 @@
+/*
+ * The command line of qemu-system-riscv64: existing tools (kunit.py, tuxrun, xv6, wireguard, ...) run unchanged.
+ *
+ * Options are collected in any order and resolved at the end, as QEMU does: -serial chardev:ID may come before the
+ * -chardev it names. What would change meaning and is not there gets an error; what cannot matter here (-parallel none,
+ * -vga none, an RNG back end) is taken. Defaults follow QEMU: -nographic muxes serial port and monitor on the terminal.
+ */
+#include "frontend/personality_qemu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "frontend/version.h"
+
+enum { SPECS = 16 };
+
+struct qemu_cli {
+    struct machine_config *c;
+    const char *serial[SPECS], *monitor[SPECS], *mon[SPECS], *mon_spec[SPECS];
+    unsigned serials, monitors, mons;
+    bool nodefaults, nographic, display_given, accel_given, accel_found, done, enable_kvm;
+    const char *accel_refused, *memory_wanted;
+    char memory_ids[SPECS][32];
+    unsigned memories;
+};
+
+static bool no_effect(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    (void)arg;
+    (void)e;
+    return true;
+}
+
+static bool not_yet(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    (void)arg;
+    return err_set(e, "not there yet");
+}
+
+static bool not_yet_gdb(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    (void)arg;
+    return err_set(e, "the gdb server is not there yet");
+}
+
+static bool not_yet_sharing(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    (void)arg;
+    return err_set(e, "file sharing with the host is not there yet");
+}
+
+static bool push(const char **list, unsigned *n, const char *s, struct err *e)
+{
+    if (*n == SPECS)
+        return err_set(e, "given more than %d times", SPECS);
+    list[(*n)++] = s;
+    return true;
+}
+
+#define STRING_OPTION(field)                                                                                           \
+    static bool opt_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct qemu_cli *q = ctx;                                                                                      \
+        (void)e;                                                                                                       \
+        q->c->field = config_str(q->c, arg);                                                                           \
+        return true;                                                                                                   \
+    }
+#define FLAG_OPTION(field)                                                                                             \
+    static bool opt_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        struct qemu_cli *q = ctx;                                                                                      \
+        (void)e;                                                                                                       \
+        (void)arg;                                                                                                     \
+        q->c->field = true;                                                                                            \
+        return true;                                                                                                   \
+    }
+
+STRING_OPTION(kernel)
+STRING_OPTION(initrd)
+STRING_OPTION(append)
+STRING_OPTION(dtb)
+STRING_OPTION(log_file)
+STRING_OPTION(dfilter)
+STRING_OPTION(pidfile)
+FLAG_OPTION(no_reboot)
+FLAG_OPTION(no_shutdown)
+FLAG_OPTION(paused)
+FLAG_OPTION(snapshot)
+
+static bool opt_bios(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+
+    (void)e;
+    q->c->firmware = !strcmp(arg, "none") ? FIRMWARE_NONE : !strcmp(arg, "default") ? FIRMWARE_SBI : FIRMWARE_FILE;
+    q->c->bios = q->c->firmware == FIRMWARE_FILE ? config_str(q->c, arg) : NULL;
+    return true;
+}
+
+static bool opt_name(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    bool ok = kv_parse(&k, arg, "guest", e);
+
+    if (ok) {
+        q->c->name = config_str(q->c, kv_get(&k, "guest"));
+        kv_get(&k, "process");
+        kv_get(&k, "debug-threads");
+        ok = kv_done(&k, e);
+    }
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_memory(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    bool ok = kv_parse(&k, arg, "size", e);
+    const char *size = ok ? kv_get(&k, "size") : NULL;
+
+    if (ok && (kv_get(&k, "slots") || kv_get(&k, "maxmem")))
+        ok = err_set(e, "memory hot-plug is not there yet");
+    if (ok && (!size || !parse_size(size, 1 << 20, &q->c->ram)))
+        ok = err_set(e, "expected a size such as 512M (a bare number is MiB)");
+    ok = ok && kv_done(&k, e);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_smp(void *ctx, const char *arg, struct err *e)
+{
+    static const char *const topology[] = {"sockets", "dies", "clusters", "modules", "cores", "threads", NULL};
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    uint64_t cpus = 0, max = 0, product = 1;
+    bool ok = kv_parse(&k, arg, "cpus", e) && kv_u64(&k, "cpus", &cpus, e) && kv_u64(&k, "maxcpus", &max, e);
+
+    for (unsigned i = 0; ok && topology[i]; i++) {
+        uint64_t n = 1;
+
+        ok = kv_u64(&k, topology[i], &n, e);
+        if (!n || n > CONFIG_MAX_CPUS)
+            ok = err_set(e, "%s: expected 1 to %d", topology[i], CONFIG_MAX_CPUS);
+        else
+            product *= product <= CONFIG_MAX_CPUS ? n : 1;
+    }
+    ok = ok && kv_done(&k, e);
+    if (ok && !cpus && !kv_get(&k, "cpus"))
+        cpus = max ? max : product;
+    if (ok && (cpus < 1 || cpus > CONFIG_MAX_CPUS))
+        ok = err_set(e, "expected 1 to %d CPUs", CONFIG_MAX_CPUS);
+    if (ok && max > cpus)
+        ok = err_set(e, "CPU hot-plug is not there yet: maxcpus must equal cpus");
+    if (ok && product > 1 && product != cpus)
+        ok = err_set(e, "sockets x cores x threads must make %u CPUs", (unsigned)cpus);
+    if (ok)
+        q->c->cpus = (unsigned)cpus;
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_cpu(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+
+    (void)e;
+    q->c->cpu = config_str(q->c, arg);
+    return true;
+}
+
+/* One accelerator of the fall-back list; the first we have wins. */
+static bool try_accel(struct qemu_cli *q, const char *name, struct err *e)
+{
+    static const char *const hypervisors[] = {"kvm", "hvf", "xen", "whpx", "nvmm", "mshv", "hax"};
+
+    for (size_t i = 0; i < ARRAY_LEN(hypervisors); i++) {
+        if (!strcmp(name, hypervisors[i])) {
+            q->accel_refused = hypervisors[i];
+            return true;
+        }
+    }
+    if (q->accel_found)
+        return true;
+    if (!config_set_engine(q->c, name, e))
+        return err_set(e, "no accelerator '%s'; there are tcg (the same as jit), jit, ir, interp and lockstep", name);
+    q->accel_found = true;
+    return true;
+}
+
+static bool opt_accel(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    uint64_t mib = 0;
+    bool flag = false, ok = kv_parse(&k, arg, "accel", e);
+    const char *name = ok ? kv_get(&k, "accel") : NULL, *thread = ok ? kv_get(&k, "thread") : NULL;
+
+    if (ok && !strcmp(arg, "help")) {
+        puts("Accelerators: tcg (= jit), jit, ir, interp, lockstep");
+        q->done = true;
+        kv_free(&k);
+        return true;
+    }
+    q->accel_given = true;
+    ok = ok && (name ? try_accel(q, name, e) : err_set(e, "no accelerator named"));
+    ok = ok && kv_u64(&k, "tb-size", &mib, e) && kv_bool(&k, "one-insn-per-tb", &flag, e) &&
+         kv_bool(&k, "split-wx", &flag, e);
+    kv_get(&k, "kernel-irqchip");
+    kv_get(&k, "dirty-ring-size");
+    if (ok && thread && strcmp(thread, "single") && strcmp(thread, "multi"))
+        ok = err_set(e, "thread=%s: expected single or multi", thread);
+    if (ok && mib > 65536)
+        ok = err_set(e, "tb-size=%llu: at most 65536 MiB", (unsigned long long)mib);
+    if (ok && mib)
+        q->c->translator.cache_size = mib << 20;
+    ok = ok && kv_done(&k, e);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_enable_kvm(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    ((struct qemu_cli *)ctx)->accel_given = true;
+    ((struct qemu_cli *)ctx)->accel_refused = "kvm";
+    ((struct qemu_cli *)ctx)->enable_kvm = true;
+    return true;
+}
+
+/* accel=kvm:tcg inside -machine. */
+static bool machine_accels(struct qemu_cli *q, const char *list, struct err *e)
+{
+    char name[32];
+
+    while (*list) {
+        size_t n = strcspn(list, ":");
+
+        snprintf(name, sizeof name, "%.*s", (int)n, list);
+        if (!try_accel(q, name, e))
+            return false;
+        list += n + (list[n] == ':');
+    }
+    q->accel_given = true;
+    return true;
+}
+
+static void machine_help(void)
+{
+    puts("Supported machines are:\n"
+         "virt                 RISC-V VirtIO board (default)\n"
+         "Properties: accel=, aclint=on|off, pflash0=ID, pflash1=ID, dumpdtb=FILE, signature=FILE");
+}
+
+/* Properties that can only have one value here: anything else would be a machine we do not build. */
+static bool machine_fixed(struct keyvals *k, struct err *e)
+{
+    static const struct {
+        const char *key, *ok; /* '|' between values */
+    } fixed[] = {{"aia", "none"},
+                 {"aia-guests", "0"},
+                 {"acpi", "off|auto"},
+                 {"iommu-sys", "off|auto"},
+                 {"usb", "off"},
+                 {"graphics", "off"},
+                 {"hmat", "off"},
+                 {"confidential-guest-support", ""},
+                 {"secure", "off"},
+                 {"nvdimm", "off"},
+                 {"smp-cache", ""},
+                 {"virtualization", "off"},
+                 {"boot", ""},
+                 {"sgx-epc", ""},
+                 {"suppress-vmdesc", "on|off"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+        const char *val = kv_get(k, fixed[i].key), *w = fixed[i].ok;
+        bool fits = false;
+
+        for (; val && *w && !fits; w += strcspn(w, "|"), w += *w == '|')
+            fits = strlen(val) == strcspn(w, "|") && !strncmp(val, w, strlen(val));
+        if (val && !fits)
+            return err_set(e, "%s=%s: not there yet", fixed[i].key, val);
+    }
+    return true;
+}
+
+static bool memory_known(const struct qemu_cli *q, const char *id)
+{
+    for (unsigned i = 0; i < q->memories; i++)
+        if (!strcmp(q->memory_ids[i], id))
+            return true;
+    return false;
+}
+
+static bool opt_machine(void *ctx, const char *arg, struct err *e)
+{
+    static const char *const harmless[] = {"kernel-irqchip", "dump-guest-core", "mem-merge", "memory-encryption",
+                                           "phandle-start"};
+    struct qemu_cli *q = ctx;
+    struct machine_config *c = q->c;
+    struct keyvals k;
+    const char *type, *accel, *val;
+    bool ok = kv_parse(&k, arg, "type", e);
+
+    if (!ok) {
+        kv_free(&k);
+        return false;
+    }
+    type = kv_get(&k, "type");
+    if (type && (!strcmp(type, "help") || !strcmp(type, "?"))) {
+        machine_help();
+        q->done = true;
+        kv_free(&k);
+        return true;
+    }
+    if (type && strcmp(type, "virt"))
+        ok = err_set(e, "no machine '%s'; there is virt", type);
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
+        kv_get(&k, harmless[i]);
+    accel = kv_get(&k, "accel");
+    ok = ok && (!accel || machine_accels(q, accel, e)) && kv_bool(&k, "aclint", &c->aclint, e) && machine_fixed(&k, e);
+    if ((val = kv_get(&k, "dumpdtb")))
+        c->dumpdtb = config_str(c, val);
+    if ((val = kv_get(&k, "signature")))
+        c->signature = config_str(c, val);
+    if ((val = kv_get(&k, "pflash0")))
+        c->pflash[0] = config_str(c, val);
+    if ((val = kv_get(&k, "pflash1")))
+        c->pflash[1] = config_str(c, val);
+    if ((val = kv_get(&k, "kernel")))
+        c->kernel = config_str(c, val);
+    if ((val = kv_get(&k, "initrd")))
+        c->initrd = config_str(c, val);
+    if ((val = kv_get(&k, "append")))
+        c->append = config_str(c, val);
+    if ((val = kv_get(&k, "dtb")))
+        c->dtb = config_str(c, val);
+    if ((val = kv_get(&k, "firmware")))
+        opt_bios(q, val, e);
+    if ((val = kv_get(&k, "memory-backend"))) /* the -object may come later */
+        q->memory_wanted = config_str(c, val);
+    ok = ok && kv_done(&k, e);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_object(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    bool ok = kv_parse(&k, arg, "qom-type", e);
+    const char *type = ok ? kv_get(&k, "qom-type") : NULL, *id = ok ? kv_get(&k, "id") : NULL;
+    uint64_t size = 0;
+
+    if (ok && (!type || !id))
+        ok = err_set(e, "expected TYPE,id=ID");
+    if (ok && (!strcmp(type, "rng-random") || !strcmp(type, "rng-builtin"))) {
+        kv_get(&k, "filename"); /* the host's random numbers either way */
+        ok = kv_done(&k, e);
+    } else if (ok && (!strcmp(type, "memory-backend-memfd") || !strcmp(type, "memory-backend-ram"))) {
+        static const char *const harmless[] = {"share", "prealloc", "merge",      "dump",
+                                               "seal",  "hugetlb",  "host-nodes", "policy"};
+
+        for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
+            kv_get(&k, harmless[i]);
+        ok = kv_size(&k, "size", &size, e) && kv_done(&k, e);
+        if (ok && q->memories < SPECS)
+            snprintf(q->memory_ids[q->memories++], sizeof q->memory_ids[0], "%s", id);
+    } else if (ok) {
+        ok = err_set(e, "objects of type %s are not there yet", type);
+    }
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_numa(void *ctx, const char *arg, struct err *e)
+{
+    static const char *const taken[] = {"type", "nodeid", "memdev", "mem", "cpus"};
+    struct keyvals k;
+    bool ok = kv_parse(&k, arg, "type", e);
+    const char *nodeid = ok ? kv_get(&k, "nodeid") : NULL, *type = ok ? kv_get(&k, "type") : NULL;
+
+    (void)ctx;
+    for (size_t i = 0; ok && i < ARRAY_LEN(taken); i++)
+        kv_get(&k, taken[i]);
+    if (ok && (!type || strcmp(type, "node") || (nodeid && strcmp(nodeid, "0"))))
+        ok = err_set(e, "more than one NUMA node is not there yet");
+    ok = ok && kv_done(&k, e);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_drive(void *ctx, const char *arg, struct err *e)
+{
+    static const char *const harmless[] = {"media",  "aio",   "detect-zeroes", "werror",
+                                           "rerror", "index", "copy-on-read"};
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    struct drive_config *d = NULL;
+    bool ok = kv_parse(&k, arg, NULL, e) && (d = config_drive_new(q->c, e)) != NULL;
+    const char *bus, *cache, *discard, *media;
+    uint64_t unit = UINT64_MAX;
+
+    if (!ok) {
+        kv_free(&k);
+        return false;
+    }
+    media = kv_get(&k, "media");
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
+        kv_get(&k, harmless[i]);
+    d->id = config_str(q->c, kv_get(&k, "id"));
+    d->file = config_str(q->c, kv_get(&k, "file"));
+    bus = kv_get(&k, "if");
+    d->bus_given = bus != NULL;
+    cache = kv_get(&k, "cache");
+    discard = kv_get(&k, "discard");
+    ok = kv_bool(&k, "readonly", &d->read_only, e) && kv_bool(&k, "read-only", &d->read_only, e) &&
+         kv_bool(&k, "snapshot", &d->snapshot, e) && kv_u64(&k, "unit", &unit, e);
+    if (ok && media && !strcmp(media, "cdrom"))
+        d->read_only = true;
+    if (kv_get(&k, "format"))
+        d->format = config_str(q->c, kv_get(&k, "format"));
+    ok = ok && kv_done(&k, e);
+    if (ok && !d->file)
+        ok = err_set(e, "needs file=FILE");
+    if (ok && strcmp(d->format, "raw"))
+        ok = err_set(e, "format=%s: not there yet (only raw)", d->format);
+    if (ok && bus && strcmp(bus, "virtio") && strcmp(bus, "none") && strcmp(bus, "pflash"))
+        ok = err_set(e, "if=%s: not there yet (none, virtio or pflash)", bus);
+    if (ok && unit != UINT64_MAX)
+        d->unit = unit < 64 ? (int)unit : 64;
+    d->bus = !bus || !strcmp(bus, "virtio") ? DRIVE_VIRTIO : !strcmp(bus, "pflash") ? DRIVE_PFLASH : DRIVE_NONE;
+    d->writethrough = cache && (!strcmp(cache, "writethrough") || !strcmp(cache, "directsync"));
+    d->no_discard = discard && (!strcmp(discard, "ignore") || !strcmp(discard, "off"));
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_hd(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct drive_config *d = config_drive_new(q->c, e);
+
+    if (!d)
+        return false;
+    d->file = config_str(q->c, arg);
+    d->bus = DRIVE_VIRTIO;
+    return true;
+}
+
+/* A raw file, in one layer (driver=file or raw with file.filename=) or two (driver=raw,file=NODE). */
+static bool opt_blockdev(void *ctx, const char *arg, struct err *e)
+{
+    static const char *const harmless[] = {"aio",           "cache.direct",       "cache.no-flush", "auto-read-only",
+                                           "locking",       "file.driver",        "file.aio",       "file.locking",
+                                           "detect-zeroes", "file.auto-read-only"};
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    struct drive_config *d = NULL, *below = NULL;
+    bool ok = arg[0] == '{' ? err_set(e, "JSON is not there yet; use key=value")
+                            : kv_parse(&k, arg, "driver", e) && (d = config_drive_new(q->c, e)) != NULL;
+    const char *driver, *file, *discard;
+
+    if (arg[0] == '{')
+        return false;
+    if (!ok) {
+        kv_free(&k);
+        return false;
+    }
+    driver = kv_get(&k, "driver");
+    d->id = config_str(q->c, kv_get(&k, "node-name"));
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
+        kv_get(&k, harmless[i]);
+    file = kv_get(&k, "filename");
+    if (!file)
+        file = kv_get(&k, "file.filename");
+    if (!file && kv_get(&k, "file")) {
+        below = config_drive_find(q->c, kv_get(&k, "file"));
+        ok = below || err_set(e, "file=%s: no such node before it", kv_get(&k, "file"));
+    }
+    discard = kv_get(&k, "discard");
+    d->no_discard = !discard || !strcmp(discard, "ignore") || !strcmp(discard, "off");
+    ok = ok && kv_bool(&k, "read-only", &d->read_only, e) && kv_done(&k, e);
+    if (below) {
+        file = below->file;
+        d->read_only |= below->read_only;
+        below->layer = true;
+    }
+    if (ok && (!driver || (strcmp(driver, "file") && strcmp(driver, "raw") && strcmp(driver, "host_device"))))
+        ok = err_set(e, "driver=%s: not there yet (file or raw)", driver ? driver : "");
+    if (ok && !file)
+        ok = err_set(e, "needs filename=FILE");
+    d->file = config_str(q->c, file);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_device(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        device_types_help(stdout);
+        q->done = true;
+        return true;
+    }
+    return config_add_device(q->c, arg, e);
+}
+
+static bool opt_global(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct global_config *g = &q->c->global[q->c->globals];
+    char driver[64], prop[64];
+    const char *eq = strchr(arg, '='), *dot = strchr(arg, '.');
+
+    if (q->c->globals == CONFIG_MAX)
+        return err_set(e, "more than %d", CONFIG_MAX);
+    if (eq && dot && dot < eq) {
+        snprintf(driver, sizeof driver, "%.*s", (int)(dot - arg), arg);
+        snprintf(prop, sizeof prop, "%.*s", (int)(eq - dot - 1), dot + 1);
+        *g = (struct global_config){config_str(q->c, driver), config_str(q->c, prop), config_str(q->c, eq + 1), false};
+    } else {
+        struct keyvals k;
+        bool ok = kv_parse(&k, arg, NULL, e);
+
+        if (ok)
+            *g =
+                (struct global_config){config_str(q->c, kv_get(&k, "driver")), config_str(q->c, kv_get(&k, "property")),
+                                       config_str(q->c, kv_get(&k, "value")), false};
+        kv_free(&k);
+        if (!ok)
+            return false;
+    }
+    if (!g->driver || !g->prop || !g->value)
+        return err_set(e, "expected DRIVER.PROPERTY=VALUE");
+    q->c->globals++;
+    return true;
+}
+
+static bool opt_serial(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+
+    return push(q->serial, &q->serials, arg, e);
+}
+
+static bool opt_monitor(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+
+    return push(q->monitor, &q->monitors, arg, e);
+}
+
+static bool opt_mon(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    bool pretty, ok = kv_parse(&k, arg, "chardev", e);
+    const char *mode = ok ? kv_get(&k, "mode") : NULL, *chardev = ok ? kv_get(&k, "chardev") : NULL;
+
+    if (ok && !chardev)
+        ok = err_set(e, "needs chardev=ID");
+    if (ok && mode && strcmp(mode, "readline"))
+        ok = err_set(e, "mode=%s: the machine protocol (QMP) is not there yet", mode);
+    kv_get(&k, "id");
+    ok = ok && kv_bool(&k, "pretty", &pretty, e) && kv_done(&k, e) &&
+         push(q->mon, &q->mons, config_str(q->c, chardev), e);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_chardev(void *ctx, const char *arg, struct err *e)
+{
+    static const struct {
+        const char *name;
+        enum chardev_kind kind;
+    } kinds[] = {{"stdio", CHARDEV_STDIO},
+                 {"file", CHARDEV_FILE},
+                 {"pty", CHARDEV_PTY},
+                 {"null", CHARDEV_NULL},
+                 {"socket", CHARDEV_UNIX}};
+    struct qemu_cli *q = ctx;
+    struct chardev_config *cd;
+    struct keyvals k;
+    bool ok = kv_parse(&k, arg, "backend", e), unused;
+    const char *kind = ok ? kv_get(&k, "backend") : NULL, *id = ok ? kv_get(&k, "id") : NULL;
+    int n = -1;
+
+    if (ok && (!kind || !id))
+        ok = err_set(e, "expected KIND,id=ID");
+    for (size_t i = 0; ok && n < 0 && i <= ARRAY_LEN(kinds); i++) {
+        if (i == ARRAY_LEN(kinds))
+            ok = err_set(e, "%s: not there yet (stdio, file, pty, socket with path=, null)", kind);
+        else if (!strcmp(kind, kinds[i].name))
+            n = config_chardev_new(q->c, kinds[i].kind, id, e), ok = n >= 0;
+    }
+    if (!ok) {
+        kv_free(&k);
+        return false;
+    }
+    cd = &q->c->chardev[n];
+    cd->path = config_str(q->c, kv_get(&k, "path"));
+    kv_get(&k, "logfile");
+    if (kv_get(&k, "logfile") || kv_get(&k, "input-path"))
+        ok = err_set(e, "logfile= and input-path= are not there yet");
+    if (ok && cd->kind == CHARDEV_UNIX && (kv_get(&k, "host") || kv_get(&k, "port")))
+        ok = err_set(e, "network sockets are not there yet; use path=");
+    ok = ok && kv_bool(&k, "mux", &cd->mux, e);
+    if (ok && cd->kind == CHARDEV_STDIO)
+        ok = kv_bool(&k, "signal", &cd->signal, e);
+    if (ok && cd->kind == CHARDEV_FILE)
+        ok = kv_bool(&k, "append", &cd->append, e);
+    if (ok && cd->kind == CHARDEV_UNIX)
+        ok = kv_bool(&k, "server", &cd->server, e) && kv_bool(&k, "wait", &cd->wait, e);
+    ok = ok && kv_bool(&k, "logappend", &unused, e) && kv_done(&k, e);
+    if (ok && (cd->kind == CHARDEV_FILE || cd->kind == CHARDEV_UNIX) && !cd->path)
+        ok = err_set(e, "needs path=PATH");
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_net(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    return !strcmp(arg, "none") || err_set(e, "networks are not there yet; -nic none runs without one");
+}
+
+static bool opt_display(void *ctx, const char *arg, struct err *e)
+{
+    ((struct qemu_cli *)ctx)->display_given = true;
+    return !strcmp(arg, "none") || err_set(e, "windows are not there yet; use -nographic or -display none");
+}
+
+static bool opt_vga(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    return !strcmp(arg, "none") || err_set(e, "displays are not there yet; use -vga none");
+}
+
+static bool opt_parallel(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    return !strcmp(arg, "none") || err_set(e, "this board has no parallel port");
+}
+
+static bool opt_nographic(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    ((struct qemu_cli *)ctx)->nographic = true;
+    return true;
+}
+
+static bool opt_nodefaults(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    ((struct qemu_cli *)ctx)->nodefaults = true;
+    return true;
+}
+
+static bool opt_echr(void *ctx, const char *arg, struct err *e)
+{
+    uint64_t v;
+
+    if (!parse_u64(arg, &v) || v > 255)
+        return err_set(e, "expected a character code, 0 to 255");
+    ((struct qemu_cli *)ctx)->c->escape = (unsigned)v;
+    return true;
+}
+
+static bool opt_log(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+
+    (void)e;
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        log_items_help(stdout);
+        q->done = true;
+    }
+    q->c->log_items = config_str(q->c, arg);
+    return true;
+}
+
+static bool opt_fwcfg(void *ctx, const char *arg, struct err *e)
+{
+    struct qemu_cli *q = ctx;
+    struct keyvals k;
+    bool ok = kv_parse(&k, arg, "name", e);
+    const char *name = ok ? kv_get(&k, "name") : NULL, *file = ok ? kv_get(&k, "file") : NULL,
+               *string = ok ? kv_get(&k, "string") : NULL;
+
+    if (ok && (!name || !*name || strlen(name) > 55))
+        ok = err_set(e, "needs name=NAME of at most 55 characters");
+    if (ok && !file == !string)
+        ok = err_set(e, "needs either file= or string=");
+    ok = ok && kv_done(&k, e);
+    if (ok && q->c->fwcfgs == CONFIG_MAX)
+        ok = err_set(e, "more than %d", CONFIG_MAX);
+    if (ok)
+        q->c->fwcfg[q->c->fwcfgs++] =
+            (struct fwcfg_config){config_str(q->c, name), config_str(q->c, string), config_str(q->c, file)};
+    kv_free(&k);
+    return ok;
+}
+
+/* Days from 1970-01-01 to y-m-d of the Gregorian calendar. */
+static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
+{
+    int64_t era, yoe, doy;
+
+    y -= m <= 2;
+    era = (y >= 0 ? y : y - 399) / 400;
+    yoe = y - era * 400;
+    doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+static bool opt_rtc(void *ctx, const char *arg, struct err *e)
+{
+    struct machine_config *c = ((struct qemu_cli *)ctx)->c;
+    struct keyvals k;
+    bool ok = kv_parse(&k, arg, "base", e);
+    const char *base = ok ? kv_get(&k, "base") : NULL, *clock = ok ? kv_get(&k, "clock") : NULL;
+    int y, mo, d, h = 0, mi = 0, s = 0, end = 0;
+
+    if (ok && base && !strcmp(base, "localtime")) {
+        c->rtc_local = true;
+    } else if (ok && base && strcmp(base, "utc")) {
+        int n = sscanf(base, "%4d-%2d-%2dT%2d:%2d:%2d%n", &y, &mo, &d, &h, &mi, &s, &end);
+
+        if (n == 3)
+            sscanf(base, "%4d-%2d-%2d%n", &y, &mo, &d, &end);
+        if ((n != 3 && n != 6) || base[end] || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || s > 60)
+            ok = err_set(e, "base=%s: expected utc, localtime or 2026-11-23T12:00:00", base);
+        else
+            c->rtc_base = days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 + s;
+        c->rtc_set = ok;
+    }
+    kv_get(&k, "driftfix");
+    if (ok && clock && strcmp(clock, "host") && strcmp(clock, "vm") && strcmp(clock, "rt"))
+        ok = err_set(e, "clock=%s: expected host, rt or vm", clock);
+    ok = ok && kv_done(&k, e);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_semihosting(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    ((struct qemu_cli *)ctx)->c->semihosting = true;
+    return true;
+}
+
+static bool opt_semihosting_config(void *ctx, const char *arg, struct err *e)
+{
+    struct machine_config *c = ((struct qemu_cli *)ctx)->c;
+    struct keyvals k;
+    bool on = true, ok = kv_parse(&k, arg, "enable", e) && kv_bool(&k, "enable", &on, e);
+    const char *target = ok ? kv_get(&k, "target") : NULL;
+
+    if (ok && target && strcmp(target, "native") && strcmp(target, "auto"))
+        ok = err_set(e, "target=%s: not there yet (only native)", target);
+    if (ok && (kv_get(&k, "chardev") || kv_get(&k, "arg")))
+        ok = err_set(e, "chardev= and arg= are not there yet");
+    if (kv_get(&k, "userspace"))
+        ok = ok && err_set(e, "userspace= is not there yet");
+    ok = ok && kv_done(&k, e);
+    c->semihosting = on;
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_boot(void *ctx, const char *arg, struct err *e)
+{
+    struct keyvals k;
+    bool flag, ok = kv_parse(&k, arg, "order", e) && kv_bool(&k, "menu", &flag, e) && kv_bool(&k, "strict", &flag, e);
+
+    (void)ctx;
+    kv_get(&k, "order"); /* firmware of this board has its own order */
+    kv_get(&k, "once");
+    kv_get(&k, "splash-time");
+    ok = ok && kv_done(&k, e);
+    kv_free(&k);
+    return ok;
+}
+
+static bool opt_version(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    printf("QEMU emulator version %s (guise %s)\n", QEMU_VERSION, GUISE_VERSION);
+    ((struct qemu_cli *)ctx)->done = true;
+    return true;
+}
+
+static bool opt_help(void *ctx, const char *arg, struct err *e);
+
+#define NOT_YET "not there yet: gives an error"
+
+static const struct option_row options[] = {
+    {"Machine", 0, 0, 0, 0},
+    {"machine", "virt[,PROP=VALUE]", "board; properties aclint=, pflash0=, dumpdtb=, signature=, accel=", opt_machine,
+     "virt|help"},
+    {"M", "virt[,PROP=VALUE]", "the same", opt_machine, "virt|help"},
+    {"cpu", "MODEL[,EXT=on|off]", "CPU model and extensions", opt_cpu, "rv64|max|rva22s64|rva23s64|help"},
+    {"accel", "ENGINE", "tcg or jit, ir, interp, lockstep; may be given several times", opt_accel,
+     "tcg|jit|ir|interp|lockstep|help"},
+    {"enable-kvm", NULL, NULL, opt_enable_kvm, NULL},
+    {"smp", "N", "number of CPUs", opt_smp, NULL},
+    {"m", "SIZE", "memory, MiB or with a suffix (default 128M)", opt_memory, NULL},
+    {"object", "TYPE,id=ID", "rng-random, rng-builtin, memory-backend-ram, memory-backend-memfd", opt_object,
+     "rng-random|memory-backend-memfd"},
+    {"numa", "node,memdev=ID", "one node", opt_numa, NULL},
+    {"name", "NAME", "name of the machine", opt_name, NULL},
+    {"rtc", "base=utc|localtime|DATE", "wall clock at start", opt_rtc, "base=utc|base=localtime"},
+    {"Boot", 0, 0, 0, 0},
+    {"kernel", "FILE", "Linux Image (gzip, zstd, EFI zboot too), ELF or raw binary", opt_kernel, NULL},
+    {"append", "LINE", "kernel command line", opt_append, NULL},
+    {"initrd", "FILE", "initial RAM disk", opt_initrd, NULL},
+    {"dtb", "FILE", "device tree to use instead of ours", opt_dtb, NULL},
+    {"bios", "FILE|none|default", "firmware; default is the built-in SBI", opt_bios, "none|default"},
+    {"fw_cfg", "name=NAME,file=F|string=S", "item for the guest", opt_fwcfg, NULL},
+    {"boot", "OPTS", NULL, opt_boot, NULL},
+    {"Devices", 0, 0, 0, 0},
+    {"device", "DRIVER[,PROP=VALUE]", "add a device; help lists them", opt_device,
+     "virtio-blk-device|virtio-blk-pci|virtio-rng-device|virtio-rng-pci|virtio-serial-device|virtio-serial-pci|"
+     "virtconsole|virtserialport|loader|help"},
+    {"global", "DRIVER.PROP=VALUE", "default of a property", opt_global, "virtio-mmio.force-legacy=false"},
+    {"drive", "file=FILE[,if=][,format=raw]", "disk; if=none with id= for a -device, virtio or pflash", opt_drive,
+     NULL},
+    {"blockdev", "driver=file,node-name=ID,filename=FILE", "disk by parts", opt_blockdev, NULL},
+    {"hda", "FILE", NULL, opt_hd, NULL},
+    {"snapshot", NULL, "disks keep nothing of this run", opt_snapshot, NULL},
+    {"net", "none", "networks are not there yet", opt_net, "none"},
+    {"nic", "none", "networks are not there yet", opt_net, "none"},
+    {"netdev", "ID", NULL, opt_net, NULL},
+    {"fsdev", "ID", NULL, not_yet_sharing, NULL},
+    {"virtfs", "ID", NULL, not_yet_sharing, NULL},
+    {"Consoles", 0, 0, 0, 0},
+    {"nographic", NULL, "serial port and monitor on the terminal, Ctrl-A h for keys", opt_nographic, NULL},
+    {"serial", "WHERE", "stdio, mon:stdio, file:PATH, pty, unix:PATH, null, none, chardev:ID", opt_serial,
+     "stdio|mon:stdio|pty|null|none"},
+    {"chardev", "KIND,id=ID", "stdio, file, pty, socket (path=), null; mux=on shares it", opt_chardev,
+     "stdio|file|pty|socket|null"},
+    {"monitor", "WHERE", "as -serial", opt_monitor, "stdio|none|pty"},
+    {"mon", "chardev=ID", "monitor on a character device", opt_mon, NULL},
+    {"echr", "CODE", "escape key, a character code (default 1, Ctrl-A)", opt_echr, NULL},
+    {"display", "none", "windows are not there yet", opt_display, "none"},
+    {"vga", "none", "displays are not there yet", opt_vga, "none"},
+    {"parallel", "none", NULL, opt_parallel, "none"},
+    {"Running and looking inside", 0, 0, 0, 0},
+    {"no-reboot", NULL, "end when the guest resets", opt_no_reboot, NULL},
+    {"no-shutdown", NULL, "stop, but stay, when the guest powers off", opt_no_shutdown, NULL},
+    {"S", NULL, "start stopped (monitor: cont)", opt_paused, NULL},
+    {"d", "ITEM,...", "log; help lists the items", opt_log, "in_asm|ir|ir_opt|out_asm|exec|int|mmu|guest_errors|help"},
+    {"D", "FILE", "log to a file", opt_log_file, NULL},
+    {"dfilter", "LO..HI,...", "log code of these addresses only", opt_dfilter, NULL},
+    {"pidfile", "FILE", "write our process id", opt_pidfile, NULL},
+    {"semihosting", NULL, "semihosting calls: exit", opt_semihosting, NULL},
+    {"semihosting-config", "enable=on", "the same", opt_semihosting_config, NULL},
+    {"nodefaults", NULL, "no serial port and monitor unless asked for", opt_nodefaults, NULL},
+    {"no-user-config", NULL, NULL, no_effect, NULL},
+    {"nouserconfig", NULL, NULL, no_effect, NULL},
+    {"msg", "timestamp=on|off", NULL, no_effect, NULL},
+    {"s", NULL, NULL, not_yet_gdb, NULL},
+    {"gdb", "WHERE", NULL, not_yet_gdb, NULL},
+    {"qmp", "WHERE", NULL, not_yet, NULL},
+    {"daemonize", NULL, NULL, not_yet, NULL},
+    {"incoming", "WHERE", NULL, not_yet, NULL},
+    {"loadvm", "NAME", NULL, not_yet, NULL},
+    {"icount", "N", NULL, not_yet, NULL},
+    {"smbios", "SPEC", NULL, not_yet, NULL},
+    {"tpmdev", "SPEC", NULL, not_yet, NULL},
+    {"usb", NULL, NULL, not_yet, NULL},
+    {"usbdevice", "SPEC", NULL, not_yet, NULL},
+    {"trace", "SPEC", NULL, not_yet, NULL},
+    {"plugin", "FILE", NULL, not_yet, NULL},
+    {"sandbox", "SPEC", NULL, not_yet, NULL},
+    {"readconfig", "FILE", NULL, not_yet, NULL},
+    {"sdl", NULL, NULL, not_yet, NULL},
+    {"vnc", "WHERE", NULL, not_yet, NULL},
+    {"version", NULL, "print the version", opt_version, NULL},
+    {"help", NULL, "print this", opt_help, NULL},
+    {"h", NULL, NULL, opt_help, NULL},
+    {0},
+};
+
+static bool opt_help(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    printf("usage: %s [options]\nguise %s under the command line of QEMU %s.\n\n", ((struct qemu_cli *)ctx)->c->program,
+           GUISE_VERSION, QEMU_VERSION);
+    options_help(options, "-", stdout);
+    ((struct qemu_cli *)ctx)->done = true;
+    return true;
+}
+
+const struct option_row *personality_qemu_options(void) { return options; }
+
+/*
+ * Serial port and monitor when nothing was said (QEMU system/vl.c, qemu_create_default_devices): -nographic muxes both on
+ * the terminal; with only one of them given the other one takes the terminal if it is free.
+ */
+static bool finish_consoles(struct qemu_cli *q, struct err *e)
+{
+    bool stdio_taken = false;
+    struct machine_config *c = q->c;
+
+    for (unsigned i = 0; i < q->serials; i++)
+        stdio_taken |= strstr(q->serial[i], "stdio") != NULL;
+    for (unsigned i = 0; i < c->chardevs; i++)
+        stdio_taken |= c->chardev[i].kind == CHARDEV_STDIO;
+    for (unsigned i = 0; i < q->monitors; i++)
+        stdio_taken |= strstr(q->monitor[i], "stdio") != NULL;
+    if (!q->nodefaults && !q->display_given) { /* -nographic, and our default: there is no window to put them in */
+        if (!q->serials && !q->monitors && !q->mons && !stdio_taken)
+            q->serial[q->serials++] = "mon:stdio";
+        else if (!q->serials && !stdio_taken)
+            q->serial[q->serials++] = "stdio";
+        else if (!q->monitors && !q->mons && !stdio_taken)
+            q->monitor[q->monitors++] = "stdio";
+    }
+    for (unsigned i = 0; i < q->serials; i++) {
+        char label[16];
+
+        snprintf(label, sizeof label, "serial%u", i);
+        if (c->serials == CONFIG_SERIALS)
+            return err_set(e, "-serial: more than %d", CONFIG_SERIALS);
+        if (!config_chardev_spec(c, q->serial[i], label, &c->serial[c->serials], e))
+            return err_prefix(e, "-serial");
+        c->serials++;
+    }
+    for (unsigned i = 0; i < q->monitors; i++) {
+        int n;
+
+        if (!config_chardev_spec(c, q->monitor[i], "monitor", &n, e))
+            return err_prefix(e, "-monitor");
+        if (n >= 0 && !config_add_monitor(c, n, e))
+            return false;
+    }
+    for (unsigned i = 0; i < q->mons; i++) {
+        int n = config_chardev_find(c, q->mon[i]);
+
+        if (n < 0)
+            return err_set(e, "-mon: no character device '%s'", q->mon[i]);
+        if (!config_add_monitor(c, n, e))
+            return false;
+    }
+    return true;
+}
+
+static bool finish(struct qemu_cli *q, struct err *e)
+{
+    if (q->enable_kvm && !q->accel_found)
+        return err_set(e,
+                       "-enable-kvm: guests are translated (RISC-V on this host), KVM cannot run them; leave it out");
+    if (q->accel_given && !q->accel_found)
+        return err_set(e, "-accel %s: not available for this guest; add -accel tcg", q->accel_refused);
+    if (q->memory_wanted && !memory_known(q, q->memory_wanted))
+        return err_set(e, "-machine memory-backend=%s: no such -object", q->memory_wanted);
+    return finish_consoles(q, e) && config_finish(q->c, e);
+}
+
+enum cli_result personality_qemu(struct machine_config *c, int argc, char **argv, struct err *e)
+{
+    struct qemu_cli q = {.c = c};
+
+    c->qemu = true;
+    for (int i = 1; i < argc; i++) /* these print and end, whatever else is wrong */
+        if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-version"))
+            return opt_version(&q, NULL, e) ? CLI_DONE : CLI_ERROR;
+    if (!options_parse(options, &q, argc, argv, 1, opt_hd, e))
+        return CLI_ERROR;
+    if (q.done)
+        return CLI_DONE;
+    return finish(&q, e) ? CLI_RUN : CLI_ERROR;
+}

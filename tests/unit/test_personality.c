@@ -1,0 +1,314 @@
+/* Command lines that existing tools give qemu-system-riscv64, and what they must mean. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "frontend/native_run.h"
+#include "tests/unit/check.h"
+
+static struct machine_config c;
+static struct err e;
+
+/* Splits at blanks; '~' stands for a blank inside a word. */
+static enum cli_result run(const char *line)
+{
+    static char buf[4096];
+    char *argv[128], *save = NULL;
+    int argc = 0;
+    bool native;
+
+    snprintf(buf, sizeof buf, "%s", line);
+    for (char *w = strtok_r(buf, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+        for (char *p = w; *p; p++)
+            if (*p == '~')
+                *p = ' ';
+        argv[argc++] = w;
+    }
+    config_free(&c);
+    config_init(&c);
+    e.msg[0] = 0;
+    native = !strcmp(argv[0], "guise");
+    return native ? native_run(&c, argc, argv, 2, &e) : personality_qemu(&c, argc, argv, &e);
+}
+
+static void expect_run(const char *line)
+{
+    if (run(line) != CLI_RUN)
+        fail_msg("refused: %s", e.msg);
+}
+
+static void expect_error(const char *line, const char *part)
+{
+    enum cli_result r = run(line);
+
+    if (r != CLI_ERROR || !strstr(e.msg, part))
+        fail_msg("expected an error with '%s', got %d '%s'", part, r, e.msg);
+}
+
+static void kunit(void **state)
+{
+    (void)state;
+    expect_run(
+        "qemu-system-riscv64 -nodefaults -m 1024 -kernel arch/riscv/boot/Image -append "
+        "kunit.enable=1~console=ttyS0~kunit_shutdown=reboot -no-reboot -nographic -accel kvm -accel hvf -accel tcg "
+        "-serial stdio -machine virt -cpu rv64 -bios /usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin");
+    CHECK_EQ(c.ram, UINT64_C(1) << 30);
+    CHECK_STR(c.kernel, "arch/riscv/boot/Image");
+    CHECK_STR(c.append, "kunit.enable=1 console=ttyS0 kunit_shutdown=reboot");
+    CHECK(c.no_reboot);
+    CHECK_EQ(c.translator.engine, ENGINE_JIT);
+    CHECK_EQ(c.firmware, FIRMWARE_FILE);
+    CHECK_EQ(c.serials, 1);
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_STDIO);
+    CHECK(c.chardev[c.serial[0]].signal);
+    CHECK_EQ(c.monitors, 0);
+}
+
+static void virtme_ng_console(void **state)
+{
+    (void)state;
+    expect_run(
+        "qemu-system-riscv64 -name vng -m 1G -object memory-backend-memfd,id=mem,size=1G,share=on -numa "
+        "node,memdev=mem -machine virt -bios default -parallel none -net none -echr 1 -chardev "
+        "file,path=/proc/self/fd/2,id=dmesg -device virtio-serial-pci -device virtconsole,chardev=dmesg -chardev "
+        "stdio,id=console,signal=off,mux=on -serial chardev:console -mon chardev=console -vga none -display none "
+        "-smp 2 -kernel vmlinuz -append quiet -initrd /proc/self/fd/5 -no-reboot");
+    CHECK_EQ(c.cpus, 2);
+    CHECK_EQ(c.firmware, FIRMWARE_SBI);
+    CHECK_EQ(c.devices, 2);
+    CHECK_EQ(c.device[0].type->kind, DEVICE_SERIAL);
+    CHECK_EQ(c.device[1].type->kind, DEVICE_CONSOLE);
+    CHECK_STR(device_prop(&c.device[1], "chardev"), "dmesg");
+    CHECK_EQ(c.serial[0], config_chardev_find(&c, "console"));
+    CHECK_EQ(c.monitors, 1);
+    CHECK_EQ(c.monitor[0], c.serial[0]);
+    CHECK(c.chardev[c.serial[0]].mux && !c.chardev[c.serial[0]].signal);
+    CHECK_STR(c.initrd, "/proc/self/fd/5");
+}
+
+static void virtme_ng_script_ports(void **state)
+{
+    (void)state;
+    expect_run("qemu-system-riscv64 -display none -serial none -monitor none -device virtio-serial-pci -chardev "
+               "file,path=/proc/self/fd/1,id=o -device virtserialport,name=virtme.stdout,chardev=o -chardev "
+               "stdio,signal=on,mux=off,id=i -device virtserialport,name=virtme.stdin,chardev=i -kernel k");
+    CHECK_EQ(c.devices, 3);
+    CHECK_STR(device_prop(&c.device[1], "name"), "virtme.stdout");
+    CHECK_EQ(c.serial[0], PORT_NONE);
+    CHECK_EQ(c.monitors, 0);
+}
+
+static void tuxrun(void **state)
+{
+    (void)state;
+    expect_run("qemu-system-riscv64 -cpu rv64 -machine virt -nographic -nic none -m 4G -monitor none -no-reboot -smp 2 "
+               "-kernel Image -append console=ttyS0,115200~rootwait~root=/dev/vda~earlycon -drive "
+               "file=rootfs.ext4,format=raw,id=hd0 -device virtio-blk-device,drive=hd0");
+    CHECK_EQ(c.ram, UINT64_C(4) << 30);
+    CHECK_EQ(c.devices, 1);
+    CHECK_EQ(c.device[0].type->transport, TRANSPORT_MMIO);
+    CHECK_EQ(c.drive[0].bus, DRIVE_NONE);
+    CHECK_EQ(c.monitors, 0);
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_STDIO);
+    CHECK(!c.chardev[c.serial[0]].mux);
+    expect_error("qemu-system-riscv64 -nographic -net nic,model=virtio,macaddr=52:54:00:12:34:58 -net user -kernel k",
+                 "-net nic,model=virtio,macaddr=52:54:00:12:34:58: networks are not there yet");
+    expect_error("qemu-system-riscv64 -virtfs local,path=/x,mount_tag=tuxrun,security_model=mapped", "-virtfs");
+}
+
+static void syzkaller(void **state)
+{
+    (void)state;
+    expect_run(
+        "qemu-system-riscv64 -m 2048 -smp 2 -display none -serial stdio -no-reboot -name VM-0 -device virtio-rng-pci "
+        "-machine virt -device virtio-blk-device,drive=hd0 -drive file=disk.img,if=none,format=raw,id=hd0 -snapshot "
+        "-kernel Image -append root=/dev/vda");
+    CHECK(c.snapshot);
+    CHECK_STR(c.name, "VM-0");
+    CHECK_EQ(c.devices, 2);
+    CHECK_EQ(c.device[0].type->kind, DEVICE_RNG);
+    expect_error("qemu-system-riscv64 -chardev socket,id=SOCKSYZ,server=on,wait=off,host=localhost,port=5 -mon "
+                 "chardev=SOCKSYZ,mode=control",
+                 "-chardev");
+    expect_error("qemu-system-riscv64 -device virtio-net-pci,netdev=net0",
+                 "virtio-net-pci: network devices are not there yet");
+    expect_error("qemu-system-riscv64 -netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:9-:22", "-netdev");
+}
+
+static void wireguard(void **state)
+{
+    (void)state;
+    expect_run(
+        "qemu-system-riscv64 -nodefaults -nographic -smp 4 -cpu rv64 -machine virt -m 256M -serial stdio -chardev "
+        "file,path=result,id=result -device virtio-serial-device -device virtserialport,chardev=result -no-reboot "
+        "-monitor none -kernel Image");
+    CHECK_EQ(c.cpus, 4);
+    CHECK_EQ(c.ram, UINT64_C(256) << 20);
+    CHECK_EQ(c.device[0].type->transport, TRANSPORT_MMIO);
+    CHECK_EQ(c.chardev[config_chardev_find(&c, "result")].kind, CHARDEV_FILE);
+    CHECK_STR(c.chardev[config_chardev_find(&c, "result")].path, "result");
+}
+
+static void rcutorture(void **state)
+{
+    (void)state;
+    expect_run(
+        "qemu-system-riscv64 -nographic -machine virt -cpu rv64 -serial file:console.log -net none -m 512 -smp 8 "
+        "-kernel bzImage -append x");
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_FILE);
+    CHECK_STR(c.chardev[c.serial[0]].path, "console.log");
+    CHECK_EQ(c.monitors, 1); /* on the terminal, as QEMU does */
+    expect_run("qemu-system-riscv64 -nographic -machine virt -monitor stdio -serial pty -S -kernel k");
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_PTY);
+    CHECK_EQ(c.chardev[c.monitor[0]].kind, CHARDEV_STDIO);
+    CHECK(c.paused);
+}
+
+static void bpf_vmtest(void **state)
+{
+    (void)state;
+    expect_run("qemu-system-riscv64 -nodefaults -display none -serial mon:stdio -M virt -cpu rv64 -smp 8 -m 4G -drive "
+               "file=root.img,format=raw,index=1,media=disk,if=virtio,cache=none -kernel Image -append root=/dev/vda");
+    CHECK_EQ(c.devices, 1);
+    CHECK_EQ(c.device[0].type->transport, TRANSPORT_PCI);
+    CHECK_EQ(c.monitors, 1);
+    CHECK_EQ(c.monitor[0], c.serial[0]);
+    CHECK(!c.chardev[c.serial[0]].signal); /* Ctrl-C is the guest's */
+}
+
+static void xv6(void **state)
+{
+    (void)state;
+    expect_run("qemu-system-riscv64 -machine virt -bios none -kernel kernel/kernel -m 128M -smp 3 -nographic -global "
+               "virtio-mmio.force-legacy=false -drive file=fs.img,if=none,format=raw,id=x0 -device "
+               "virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0");
+    CHECK_EQ(c.firmware, FIRMWARE_NONE);
+    CHECK_EQ(c.cpus, 3);
+    CHECK(c.virtio_mmio_modern);
+    CHECK_STR(device_prop(&c.device[0], "bus"), "virtio-mmio-bus.0");
+    expect_error("qemu-system-riscv64 -S -gdb tcp::26000", "-gdb tcp::26000: the gdb server is not there yet");
+}
+
+static void rcore(void **state)
+{
+    (void)state;
+    expect_run("qemu-system-riscv64 -machine virt -nographic -bios rustsbi-qemu.bin -device "
+               "loader,file=os.bin,addr=0x80200000");
+    CHECK_STR(c.bios, "rustsbi-qemu.bin");
+    CHECK_EQ(c.loaders, 1);
+    CHECK_EQ(c.loader[0].addr, 0x80200000);
+    CHECK_STR(c.loader[0].file, "os.bin");
+    CHECK_EQ(c.serials, 1);
+    CHECK_EQ(c.monitors, 1);
+}
+
+static void firmware_in_flash(void **state)
+{
+    (void)state;
+    expect_run(
+        "qemu-system-riscv64 -nographic -blockdev node-name=pflash0,driver=file,read-only=on,filename=CODE.fd "
+        "-blockdev node-name=pflash1,driver=file,filename=VARS.fd -M virt,pflash0=pflash0,pflash1=pflash1,acpi=off");
+    CHECK_STR(c.pflash[0], "pflash0");
+    CHECK(config_drive_find(&c, "pflash0")->read_only);
+    CHECK_STR(config_drive_find(&c, "pflash1")->file, "VARS.fd");
+    expect_run("qemu-system-riscv64 -nographic -drive if=pflash,format=raw,unit=0,file=a.fd,readonly=on");
+    CHECK_STR(config_drive_find(&c, c.pflash[0])->file, "a.fd");
+    expect_error("qemu-system-riscv64 -M virt,pflash0=none", "pflash0=none: no such drive");
+}
+
+static void accelerators(void **state)
+{
+    (void)state;
+    expect_run("qemu-system-riscv64 -machine virt,accel=kvm:tcg -nographic");
+    CHECK_EQ(c.translator.engine, ENGINE_JIT);
+    expect_run("qemu-system-riscv64 -nographic -accel tcg,thread=multi,tb-size=256");
+    CHECK_EQ(c.translator.cache_size, UINT64_C(256) << 20);
+    expect_run("qemu-system-riscv64 -nographic -accel lockstep");
+    CHECK_EQ(c.translator.engine, ENGINE_LOCKSTEP);
+    expect_error("qemu-system-riscv64 -accel kvm", "-accel kvm: not available");
+    expect_error("qemu-system-riscv64 -enable-kvm", "-enable-kvm");
+}
+
+static void nothing_is_ignored_silently(void **state)
+{
+    static const struct {
+        const char *line, *part;
+    } cases[] = {
+        {"q -kernl x", "-kernl: unknown option; the nearest one is -kernel"},
+        {"q -machine spike", "no machine 'spike'"},
+        {"q -machine virt,aia=aplic-imsic", "aia=aplic-imsic: not there yet"},
+        {"q -machine virt,acppi=off", "unknown property 'acppi'; the nearest one is 'acpi'"},
+        {"q -display sdl", "windows are not there yet"},
+        {"q -device virtio-blk-devic,drive=x", "the nearest one is virtio-blk-device"},
+        {"q -device virtio-blk-device,drvie=x", "virtio-blk-device has no property 'drvie'"},
+        {"q -nographic -device virtio-blk-device,drive=x", "no drive 'x'"},
+        {"q -nographic -device virtio-blk-device", "needs drive=ID"},
+        {"q -drive file=x.qcow2,format=qcow2", "format=qcow2: not there yet"},
+        {"q -drive format=raw", "needs file=FILE"},
+        {"q -serial tcp::4444", "network sockets are not there yet"},
+        {"q -serial stdioo", "expected stdio"},
+        {"q -serial chardev:no", "no character device 'no'"},
+        {"q -serial stdio -monitor stdio", "cannot use stdio by multiple character devices"},
+        {"q -m 12x", "expected a size"},
+        {"q -m 1M -nographic", "at least 4 MiB"},
+        {"q -smp 0", "-smp 0"},
+        {"q -smp 4,sockets=3", "must make"},
+        {"q -smp 2,maxcpus=4", "hot-plug"},
+        {"q -global virtio-mmio.forc=1 -nographic", "-global virtio-mmio.forc: no such property"},
+        {"q -qmp unix:x", "-qmp unix:x: not there yet"},
+        {"q -net tap", "networks are not there yet"},
+        {"q -rtc base=yesterday", "base=yesterday"},
+        {"q -device loader,data=1", "needs addr="},
+        {"q -object iothread,id=a", "iothread"},
+        {"q -chardev stdio", "expected KIND,id=ID"},
+        {"q -nographic -device virtserialport,chardev=x", "no virtio-serial device before it"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        expect_error(cases[i].line, cases[i].part);
+}
+
+static void native(void **state)
+{
+    (void)state;
+    expect_run(
+        "guise run --kernel Image --cpus 4 --memory 2G --engine ir --disk a.img,ro --disk b.img,bus=mmio --mmu tlb");
+    CHECK_EQ(c.cpus, 4);
+    CHECK_EQ(c.ram, UINT64_C(2) << 30);
+    CHECK_EQ(c.translator.engine, ENGINE_IR);
+    CHECK_EQ(c.devices, 2);
+    CHECK(c.drive[0].read_only && !c.drive[1].read_only);
+    CHECK_EQ(c.device[0].type->transport, TRANSPORT_PCI);
+    CHECK_EQ(c.device[1].type->transport, TRANSPORT_MMIO);
+    CHECK_EQ(c.monitor[0], c.serial[0]);
+    CHECK_STR(c.append, "console=ttyS0 root=/dev/vda rw");
+    expect_error("guise run", "nothing to boot");
+    expect_error("guise run --mmu shadow x", "--mmu shadow: not there yet");
+    expect_error("guise run --kernel k --engine kvm", "no engine 'kvm'");
+    expect_error("guise run /nonexistent/kernel", "/nonexistent/kernel: No such file");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kunit),
+        cmocka_unit_test(virtme_ng_console),
+        cmocka_unit_test(virtme_ng_script_ports),
+        cmocka_unit_test(tuxrun),
+        cmocka_unit_test(syzkaller),
+        cmocka_unit_test(wireguard),
+        cmocka_unit_test(rcutorture),
+        cmocka_unit_test(bpf_vmtest),
+        cmocka_unit_test(xv6),
+        cmocka_unit_test(rcore),
+        cmocka_unit_test(firmware_in_flash),
+        cmocka_unit_test(accelerators),
+        cmocka_unit_test(native),
+        cmocka_unit_test(nothing_is_ignored_silently),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    config_free(&c);
+    return failed;
+}
