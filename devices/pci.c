@@ -274,7 +274,7 @@ void pci_config_write(struct pci_device *p, unsigned off, uint32_t val, unsigned
         byte_put(p, off + i, (uint8_t)((byte_get(p, off + i) & ~w) | (val >> 8 * i & w)));
     }
     if (p->host && (touches(off, size, PCI_COMMAND, 1) || touches(off, size, PCI_BAR0, 4 * PCI_BARS)))
-        pci_host_update_bars(p->host, p);
+        pci_host_update_bars(p->host);
     if (touches(off, size, PCI_COMMAND, 2) || (p->msix_cap && touches(off, size, p->msix_cap + MSIX_CONTROL, 2)))
         interrupts_update(p);
     if (p->config_written)
@@ -297,7 +297,7 @@ void pci_update(struct pci_device *p)
         byte_put(p, i, (uint8_t)((p->initial[i] & ~w) | (byte_get(p, i) & w)));
     }
     if (p->host)
-        pci_host_update_bars(p->host, p);
+        pci_host_update_bars(p->host);
     interrupts_update(p);
 }
 

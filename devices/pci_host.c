@@ -139,14 +139,24 @@ static bool within(const struct pci_window *w, uint64_t base, uint64_t size)
     return w->size >= size && base >= w->base && base - w->base <= w->size - size;
 }
 
-/* Where the guest has put BAR n of p. false: nowhere that a window shows. */
-static bool bar_place(const struct pci_host *h, struct pci_device *p, unsigned n, gpa *base)
+/* Another function's registers may be written meanwhile: its bytes are taken one by one, and its own update follows. */
+static uint32_t config32(const struct pci_device *p, unsigned off)
 {
-    struct pci_bar *b = &p->bar[n];
-    uint8_t command = p->config[PCI_COMMAND];
-    uint64_t at = ld32(p->config + PCI_BAR0 + 4 * n);
+    uint32_t v = 0;
 
-    if (b->kind == PCI_BAR_NONE || !b->size)
+    for (unsigned i = 0; i < 4; i++)
+        v |= (uint32_t)__atomic_load_n(&p->config[off + i], __ATOMIC_RELAXED) << 8 * i;
+    return v;
+}
+
+/* Where the guest has put BAR n of p. false: nowhere that a window shows. */
+static bool bar_place(const struct pci_host *h, const struct pci_device *p, unsigned n, gpa *base)
+{
+    const struct pci_bar *b = &p->bar[n];
+    uint32_t command = config32(p, PCI_COMMAND);
+    uint64_t at = config32(p, PCI_BAR0 + 4 * n);
+
+    if (b->kind == PCI_BAR_NONE)
         return false;
     if (b->kind == PCI_BAR_IO) {
         at &= ~UINT64_C(3);
@@ -154,23 +164,13 @@ static bool bar_place(const struct pci_host *h, struct pci_device *p, unsigned n
         return (command & PCI_COMMAND_IO) && at && within(&h->c.pio, *base, b->size);
     }
     if (b->kind != PCI_BAR_MEM32)
-        at |= (uint64_t)ld32(p->config + PCI_BAR0 + 4 * n + 4) << 32;
+        at |= (uint64_t)config32(p, PCI_BAR0 + 4 * n + 4) << 32;
     *base = at & ~UINT64_C(15);
     return (command & PCI_COMMAND_MEMORY) &&
            (within(&h->c.mem32, *base, b->size) || within(&h->c.mem64, *base, b->size));
 }
 
-static void place_remove(struct pci_host *h, const struct pci_device *p)
-{
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < h->places; i++)
-        if (h->place[i].bar->pci != p)
-            h->place[kept++] = h->place[i];
-    h->places = kept;
-}
-
-/* A BAR that overlaps one already there is left out: the guest's mistake, and the table stays one of disjoint ranges. */
+/* Of BARs that overlap, the function with the lowest number shows; the table stays one of disjoint ranges. */
 static void place_add(struct pci_host *h, struct pci_bar *b, gpa base)
 {
     unsigned i = h->places;
@@ -187,15 +187,16 @@ static void place_add(struct pci_host *h, struct pci_bar *b, gpa base)
     h->place[i] = (struct place){.base = base, .bar = b};
 }
 
-void pci_host_update_bars(struct pci_host *h, struct pci_device *p)
+void pci_host_update_bars(struct pci_host *h)
 {
     gpa base;
 
     pthread_rwlock_wrlock(&h->places_lock);
-    place_remove(h, p);
-    for (unsigned n = 0; n < PCI_BARS; n++)
-        if (bar_place(h, p, n, &base))
-            place_add(h, &p->bar[n], base);
+    h->places = 0;
+    for (unsigned f = 0; f < FUNCTIONS; f++)
+        for (unsigned n = 0; h->function[f] && n < PCI_BARS; n++)
+            if (bar_place(h, h->function[f], n, &base))
+                place_add(h, &h->function[f]->bar[n], base);
     pthread_rwlock_unlock(&h->places_lock);
 }
 

@@ -40,7 +40,7 @@ struct pci_device *pci_at(struct device *host, unsigned devfn); /* NULL: empty; 
 void pci_host_on_msi(struct device *host, bool (*fn)(void *arg, gpa addr, uint32_t data), void *arg);
 
 /* For pci.c. */
-void pci_host_update_bars(struct pci_host *h, struct pci_device *p);          /* dev.lock held */
+void pci_host_update_bars(struct pci_host *h);
 void pci_host_set_intx(struct pci_host *h, const struct pci_device *p, bool level); /* only changes; irq_lock held */
 bool pci_host_send_msi(struct pci_host *h, gpa addr, uint32_t data);
 

@@ -36,10 +36,7 @@ struct dev_line {
 };
 void dev_connect(struct irq *i, struct dev_line *l);
 
-/*
- * Save d, reset it, restore it and save again: both images are equal, and so is its line. Returns false after a
- * restore of a wrong length was wrongly taken.
- */
+/* Save d, reset it, restore it and save again: both images are equal, its line too, and a wrong length is refused. */
 void dev_check_save_restore(struct device *d);
 
 /* A host end that takes up to `limit` bytes in all (raise it, then call writable). */
