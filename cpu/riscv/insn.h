@@ -56,6 +56,9 @@ static inline unsigned insn_length(uint16_t half) { return (half & 3) == 3 ? 4 :
 
 /* Text in objdump's manner without aliases: "addi    a0,a0,1". pc gives branch targets. Returns the length in bytes. */
 unsigned insn_disasm(const struct isa_config *cfg, gva pc, uint32_t word, char *buf, size_t size);
+/* isa_ops.disasm */
+struct vcpu;
+unsigned rv_disasm(const struct vcpu *v, gva pc, const uint8_t *code, unsigned len, char *buf, unsigned size);
 /* The mnemonic of word ("c.addi", "amoadd.w.aq"...), "" when illegal. */
 void insn_mnemonic(const struct isa_config *cfg, uint32_t word, char *buf, size_t size);
 
