@@ -8,9 +8,9 @@
 
 #include "base/bits.h"
 #include "cpu/riscv/config.h"
+#include "cpu/riscv/csr.h"
 #include "cpu/riscv/format.h"
 #include "cpu/riscv/insn.h"
-#include "cpu/riscv/rv.h"
 
 static const char *const x_names[32] = {
     "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
@@ -87,6 +87,16 @@ static void add_fence_set(struct text *t, unsigned set)
         add(t, "0");
 }
 
+static void add_csr(struct text *t, unsigned num)
+{
+    char name[32];
+
+    if (csr_name(num, name, sizeof name))
+        add(t, "%s", name);
+    else
+        add(t, "0x%x", num);
+}
+
 static void add_operand(struct text *t, char letter, const struct insn *i, gva pc)
 {
     switch (letter) {
@@ -101,7 +111,7 @@ static void add_operand(struct text *t, char letter, const struct insn *i, gva p
     case 'p': add(t, "0x%" PRIx64, pc + (uint64_t)(int64_t)i->imm); break;
     case 'u': add(t, "0x%x", (uint32_t)i->imm >> 12); break;
     case '>': add(t, "0x%x", (unsigned)i->imm); break;
-    case 'E': add(t, "0x%x", (unsigned)i->imm); break;
+    case 'E': add_csr(t, (unsigned)i->imm); break;
     case 'Z': add(t, "%u", i->rs1); break;
     case 'P': add_fence_set(t, i->imm >> 4 & 15); break;
     case 'Q': add_fence_set(t, i->imm & 15); break;

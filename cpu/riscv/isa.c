@@ -15,6 +15,7 @@
 #include "cpu/riscv/mem.h"
 #include "cpu/riscv/pmp.h"
 #include "cpu/riscv/sbi.h"
+#include "cpu/riscv/trans.h"
 #include "cpu/riscv/trap.h"
 
 /* Privilege, and whether code addresses are translated; which satp, the context and its page ids tell. */
@@ -122,13 +123,6 @@ static const char *rv_reg(const struct vcpu *v, unsigned n, uint64_t *val)
     return csr_shown_name(shown_csrs[n]);
 }
 
-static unsigned rv_disasm(const struct vcpu *v, gva pc, const uint8_t *code, unsigned len, char *buf, unsigned size)
-{
-    uint32_t word = len >= 4 ? ld32(code) : len >= 2 ? ld16(code) : 0;
-
-    return insn_disasm(((const struct rv *)v)->cfg, pc, word, buf, size);
-}
-
 /* a0-a5, sp, s0, s1, ra, then the rest of what compilers use most. */
 static const uint8_t hot_r[] = {10, 15, 14, 2,  11, 12, 13, 8,  9, 1,  5,  18, 16,
                                 17, 6,  7,  19, 20, 28, 29, 21, 4, 22, 30, 31};
@@ -145,6 +139,7 @@ const struct isa_ops riscv_isa = {
     .mode = rv_mode,
     .fetch = rv_fetch,
     .decode = rv_decode,
+    .translate = rv_emit_block,
     .interp = rv_interp,
     .exec = rv_exec,
     .take_trap = rv_take_trap,
