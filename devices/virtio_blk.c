@@ -3,8 +3,8 @@
  * page cache costs one copy and no second thread), else submitted. A worker that finishes puts the request on `finished`
  * and then takes the device's lock to give everything that is there back to the driver.
  *
- * A queue is stopped by cancelling its requests and waiting on done_cond, with the device's lock held: the first half of
- * finishing needs done_lock only. After that nothing writes to guest memory for it any more.
+ * A queue is stopped, with the device's lock held, by taking back its requests that have not begun and waiting on done_cond
+ * for the others: the first half of finishing needs done_lock only. After that nothing of it writes to guest memory.
  */
 #include "devices/virtio_blk.h"
 
@@ -364,9 +364,16 @@ static void blk_queue_stop(struct virtio_dev *v, unsigned queue)
 {
     struct blk *b = (struct blk *)v;
 
-    for (struct request *r = b->active; r; r = r->next_active)
-        if (r->chain.q->index == queue)
-            block_cancel(&r->io);
+    for (struct request *r = b->active, *next; r; r = next) {
+        next = r->next_active;
+        if (r->chain.q->index != queue || !block_cancel(b->block, &r->io))
+            continue;
+        deactivate(r);
+        request_put(b, r);
+        pthread_mutex_lock(&b->done_lock);
+        b->busy[queue]--;
+        pthread_mutex_unlock(&b->done_lock);
+    }
     pthread_mutex_lock(&b->done_lock);
     while (b->busy[queue])
         pthread_cond_wait(&b->done_cond, &b->done_lock);

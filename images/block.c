@@ -204,7 +204,27 @@ void block_submit(struct block *b, struct block_req *r)
     pthread_mutex_unlock(&b->lock);
 }
 
-void block_cancel(struct block_req *r) { __atomic_store_n(&r->cancelled, true, __ATOMIC_RELAXED); }
+bool block_cancel(struct block *b, struct block_req *r)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&b->lock);
+    for (struct block_req **p = &b->head; *p; p = &(*p)->next)
+        if (*p == r) {
+            *p = r->next;
+            if (b->tail == &r->next)
+                b->tail = p;
+            b->queued--;
+            if (!--b->in_flight)
+                pthread_cond_broadcast(&b->quiet);
+            found = true;
+            break;
+        }
+    if (!found)
+        __atomic_store_n(&r->cancelled, true, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&b->lock);
+    return found;
+}
 
 void block_drain(struct block *b)
 {

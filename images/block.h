@@ -55,8 +55,11 @@ void block_submit(struct block *b, struct block_req *r);
  * result in *result and `done` not called. false: nothing happened that counts; submit it.
  */
 bool block_try(struct block *b, struct block_req *r, int *result);
-/* r was submitted: end it soon with -ECANCELED if it has not ended. Its `done` is called as ever. */
-void block_cancel(struct block_req *r);
+/*
+ * r was submitted. true: it had not begun, and is its owner's again with nothing done and `done` not called.
+ * false: it ends soon, with -ECANCELED or what it came to, and its `done` is (or was) called as ever.
+ */
+bool block_cancel(struct block *b, struct block_req *r);
 void block_drain(struct block *b); /* wait until nothing is in flight and every `done` has returned */
 void block_get_info(const struct block *b, struct block_info *info);
 

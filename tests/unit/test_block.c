@@ -334,12 +334,42 @@ static void a_cancelled_request_still_ends(void **state)
     CHECK_EQ(truncate(path, LEN), 0);
     b = open_with((struct block_options){0});
     block_submit(b, &r);
-    block_cancel(&r);
+    if (block_cancel(b, &r))
+        on_done(&r, 0); /* it had not begun */
     block_drain(b);
     CHECK_EQ(w.left, 0);
     CHECK(w.result == -ECANCELED || w.result == 0);
     block_close(b);
     free(v.iov_base);
+}
+
+static void cancelled_before_it_began_it_does_nothing(void **state)
+{
+    enum { N = 40 };
+    static unsigned char buf[N][512];
+    struct wait w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, N, 0};
+    static struct block_req r[N];
+    struct iovec v[N];
+    struct block *b;
+    int undone = 0;
+
+    (void)state;
+    make_file(N * 512, 3);
+    b = open_with((struct block_options){.workers = 1});
+    for (int i = 0; i < N; i++) {
+        v[i] = (struct iovec){buf[i], 512};
+        r[i] = (struct block_req){.op = BLOCK_READ, .offset = (uint64_t)i * 512, .len = 512, .iov = &v[i], .iovcnt = 1};
+        r[i].done = on_done;
+        r[i].arg = &w;
+        block_submit(b, &r[i]);
+    }
+    for (int i = N - 1; i >= 0; i -= 2)
+        undone += block_cancel(b, &r[i]);
+    block_drain(b);
+    CHECK_EQ(w.left, undone);
+    CHECK_EQ(buf[0][0], 3);
+    CHECK_EQ(run(b, BLOCK_READ, 0, 512, buf[1], 512), 0);
+    block_close(b);
 }
 
 static void trying_gives_the_same_data_or_says_no(void **state)
@@ -395,6 +425,7 @@ int main(void)
         cmocka_unit_test(bad_images_get_one_clear_line),
         cmocka_unit_test(many_requests_at_once_and_drain),
         cmocka_unit_test(a_cancelled_request_still_ends),
+        cmocka_unit_test(cancelled_before_it_began_it_does_nothing),
         cmocka_unit_test(trying_gives_the_same_data_or_says_no),
     };
 
