@@ -165,6 +165,10 @@ static bool protect(struct rv *c, gva va, unsigned size, enum walk_access access
         p->host = NULL;
         *whole = false;
     }
+    if (r->kind == REGION_ROM && r->ops) { /* flash: a command makes it registers, so loads ask each time */
+        p->read &= access == WALK_READ;
+        *whole &= access != WALK_READ;
+    }
     return true;
 }
 
