@@ -53,6 +53,7 @@ if /debootstrap/debootstrap --second-stage; then
     rm -f /guise-setup
     echo "guise: configured"
 fi
+mountpoint -q /proc || mount -t proc proc /proc
 mount -o remount,ro /
 sync
 echo o >/proc/sysrq-trigger
