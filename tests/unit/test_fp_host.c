@@ -246,14 +246,18 @@ static void run_block(struct tb *tb, const struct op *block, unsigned count)
     for (unsigned n = 0; n < count; n++)
         reference(&want.v, &block[n]);
     exit = tr.host->run(&got.v, tb);
+    CHECK_EQ(got.v.fp_live, 0);
+    if (exit.kind == TB_EXIT_INTERP) /* as the loop does it; so may code meet operands that are not boxed */
+        for (unsigned n = (unsigned)(got.v.pc - PC) / 4; n < count; n++)
+            reference(&got.v, &block[n]);
+    else
+        CHECK_EQ(got.v.pc, PC + 4 * count);
     if (memcmp(got.v.f, want.v.f, sizeof got.v.f) || memcmp(got.v.r, want.v.r, sizeof got.v.r) ||
         got.fflags != want.fflags) {
         print_block(block, count);
         fail_msg("%s differs from the reference", tr.host->name);
     }
-    CHECK_EQ(exit.kind, TB_EXIT_LINK);
-    CHECK_EQ(got.v.pc, PC + 4 * count);
-    CHECK_EQ(got.v.fp_live, 0);
+    CHECK(exit.kind == TB_EXIT_LINK || exit.kind == TB_EXIT_INTERP);
     CHECK_EQ(got.mstatus, 3 << 13);
 }
 

@@ -1,0 +1,287 @@
+/*
+ * Floating-point instructions through the translator against their exec_: random blocks of F, D, Zfh and Zfa instructions,
+ * static and dynamic rounding, loads and stores included, as IR in the IR interpreter and as code of the host.
+ * GUISE_FP_BLOCKS sets the number of blocks, GUISE_FP_SEED what they hold.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/err.h"
+#include "cpu/riscv/fp.h"
+#include "cpu/riscv/trans.h"
+#include "tests/unit/check.h"
+#include "tests/unit/fp_operands.h"
+#include "translator/cache.h"
+#include "translator/state.h"
+
+enum { PC = 0x1000, FREGS = 6, XREGS = 4, FIRST_X = 10, BASE = 15, INSNS_MAX = 10, RUNS = 40, DYN = 7 };
+enum { FS_INITIAL = 1 << 13, FS_DIRTY = 3 << 13 };
+
+static const uint8_t hot_r[] = {10, 11}, hot_f[] = {0, 1, 2}; /* others live in memory */
+
+static bool exec_insn(struct vcpu *v, const void *insn)
+{
+    const struct insn *i = insn;
+
+    return insn_exec[i->op]((struct rv *)v, i);
+}
+
+static const struct isa_ops isa = {
+    .name = "fp test",
+    .fp = &rv_fp_ops,
+    .insn_size = sizeof(struct insn),
+    .hot_r = hot_r,
+    .hot_f = hot_f,
+    .hot_r_count = ARRAY_LEN(hot_r),
+    .hot_f_count = ARRAY_LEN(hot_f),
+    .exec = exec_insn,
+    .fp_enter = rv_fp_enter,
+    .fp_flags = rv_fp_flags,
+};
+
+static struct fp_rng rng;
+static uint64_t first_seed;
+static uint16_t fp_insns[INSN_COUNT]; /* those with INSN_FP */
+static unsigned fp_insn_count;
+
+/* Rounding modes as programs use them: mostly dynamic; RTZ to integers. */
+static uint8_t random_rm(void)
+{
+    uint64_t r = fp_random(&rng);
+
+    return r & 3 ? DYN : (uint8_t)(r >> 8) % 5;
+}
+
+/* A register of the class that the disassembly's letter asks for. */
+static uint8_t random_reg(const char *disasm, char f, uint64_t r)
+{
+    return (uint8_t)(strchr(disasm, f) ? r % FREGS : FIRST_X + r % XREGS);
+}
+
+static struct insn random_insn(uint16_t op)
+{
+    const char *disasm = insn_rows[op].disasm;
+    uint64_t r = fp_random(&rng);
+    struct insn i = {.op = op, .len = 4, .rm = random_rm(), .rd = random_reg(disasm, 'D', r & 0xff)};
+
+    i.rs2 = random_reg(disasm, 'T', r >> 8 & 0xff);
+    i.rs3 = (uint8_t)((r >> 16 & 0xff) % FREGS);
+    if (insn_flags[op] & INSN_MEM) {
+        i.rs1 = BASE;
+        i.imm = (int32_t)(r >> 24 & 0xff) - 128;
+    } else if (strchr(disasm, 'v')) {
+        i.rs1 = r >> 24 & 31;
+    } else {
+        i.rs1 = random_reg(disasm, 'S', r >> 24 & 0xff);
+    }
+    return i;
+}
+
+static struct rv got, want, start;
+static struct tlb_ctx got_ctx, want_ctx;
+static _Alignas(4096) uint8_t got_page[PAGE_SIZE], want_page[PAGE_SIZE];
+static struct ir ir;
+static struct translator tr;
+static unsigned runs, left_early; /* blocks run in a mode that the host has; those that ended in the interpreter */
+
+/* Guest page 0 is the given memory. */
+static void map_page(struct tlb_ctx *ctx, const uint8_t *page)
+{
+    for (unsigned n = 0; n < TLB_SIZE; n++)
+        ctx->rd[n].tag = ctx->wr[n].tag = TLB_NONE;
+    ctx->rd[0] = ctx->wr[0] = (struct tlb_entry){.tag = 0, .addend = (uint64_t)(uintptr_t)page};
+}
+
+static bool open_host(const struct host_ops *host)
+{
+    struct err e = {0};
+
+    runs = left_early = 0;
+    tr = (struct translator){.isa = &isa, .host = host};
+    pthread_mutex_init(&tr.lock, NULL);
+    if (host->needs_cache && !(tr.cache = cache_new(8 << 20, &e)))
+        return false;
+    return !host->init || host->init(&tr, &e);
+}
+
+static void close_host(void)
+{
+    if (tr.host->fini)
+        tr.host->fini(&tr);
+    if (tr.cache)
+        cache_free(tr.cache);
+    pthread_mutex_destroy(&tr.lock);
+}
+
+static struct tb *compile(struct insn *insns, unsigned count)
+{
+    struct guest_block b = {.pc = PC,
+                            .phys = PC,
+                            .phys2 = (gpa)-1,
+                            .count = (uint16_t)count,
+                            .bytes = (uint16_t)(4 * count),
+                            .insns = insns};
+    struct tb *tb = tb_new(&isa, &b);
+    unsigned where;
+
+    assert_non_null(tb);
+    b.insns = tb->insns; /* exec operations point to the block's own copy */
+    ir_reset(&ir);
+    rv_emit_block(&start.v, &b, &ir);
+    CHECK(!ir.full);
+    if (ir_check(&ir, &where))
+        fail_msg("%s at %u", ir_check(&ir, &where), where);
+    CHECK(tb_room_for_links(tb, &ir));
+    if (tr.host->compile(&tr, tb, &ir) != TB_COMPILED) { /* begin again in an empty cache */
+        const struct host_ops *host = tr.host;
+
+        close_host();
+        CHECK(open_host(host));
+        CHECK_EQ(tr.host->compile(&tr, tb, &ir), TB_COMPILED);
+    }
+    return tb;
+}
+
+static uint64_t f_register(void)
+{
+    uint64_t r = fp_random(&rng);
+    enum sf_fmt f = (enum sf_fmt)(r % 3);
+    uint64_t v = sf_box(f, fp_operand(&rng, &fp_formats[f]));
+
+    return f == SF_D || r >> 8 & 15 ? v : v ^ (r & UINT64_C(0xffffffff00000000)); /* seldom not boxed */
+}
+
+static void new_state(void)
+{
+    memset(&start, 0, sizeof start);
+    start.v.isa = &isa;
+    start.v.res_addr = (uint64_t)-1;
+    start.v.pc = PC;
+    start.mstatus = FS_INITIAL;
+    start.frm = fp_random(&rng) % 16 ? fp_random(&rng) % 4 : SF_RMM;
+    for (unsigned n = 0; n < FREGS; n++)
+        start.v.f[n] = f_register();
+    for (unsigned n = 0; n < XREGS; n++)
+        start.v.r[FIRST_X + n] = fp_integer(&rng);
+    start.v.r[BASE] = 1024;
+    for (unsigned n = 1024 - 128; n < 1024 + 256; n += 8)
+        st64(got_page + n, f_register());
+    memcpy(want_page, got_page, PAGE_SIZE);
+}
+
+static void print_block(const struct insn *insns, unsigned count)
+{
+    printf("# %s, seed %" PRIu64 ", frm %u, flags got %02x, want %02x\n", tr.host->name, first_seed, start.frm,
+           got.fflags, want.fflags);
+    for (unsigned n = 0; n < count; n++)
+        printf("#   %s rd %u rs1 %u rs2 %u rs3 %u rm %u imm %d\n", insn_rows[insns[n].op].name, insns[n].rd,
+               insns[n].rs1, insns[n].rs2, insns[n].rs3, insns[n].rm, insns[n].imm);
+    for (unsigned n = 0; n < FREGS; n++)
+        printf("#   f%u %016" PRIx64 " -> %016" PRIx64 ", want %016" PRIx64 "\n", n, start.v.f[n], got.v.f[n],
+               want.v.f[n]);
+    for (unsigned n = FIRST_X; n < FIRST_X + XREGS; n++)
+        printf("#   x%u %016" PRIx64 " -> %016" PRIx64 ", want %016" PRIx64 "\n", n, start.v.r[n], got.v.r[n],
+               want.v.r[n]);
+}
+
+static void run_block(struct tb *tb, const struct insn *insns, unsigned count)
+{
+    struct tb_exit exit;
+
+    new_state();
+    got = want = start;
+    got.v.ctx = &got_ctx;
+    want.v.ctx = &want_ctx;
+    for (unsigned n = 0; n < count; n++)
+        CHECK(exec_insn(&want.v, &insns[n]));
+    exit = tr.host->run(&got.v, tb);
+    CHECK_EQ(got.v.fp_live, 0);
+    CHECK_EQ(got.v.icount, (got.v.pc - PC) / 4);
+    if (exit.kind == TB_EXIT_INTERP) /* as the loop does it */
+        for (unsigned n = (unsigned)(got.v.pc - PC) / 4; n < count; n++)
+            CHECK(exec_insn(&got.v, &insns[n]));
+    else
+        CHECK_EQ(got.v.pc, PC + 4 * count);
+    runs += start.frm != SF_RMM;
+    left_early += exit.kind == TB_EXIT_INTERP && start.frm != SF_RMM;
+    if (memcmp(got.v.f, want.v.f, sizeof got.v.f) || memcmp(got.v.r, want.v.r, sizeof got.v.r) ||
+        got.fflags != want.fflags || memcmp(got_page, want_page, PAGE_SIZE)) {
+        print_block(insns, count);
+        fail_msg("%s differs from exec_", tr.host->name);
+    }
+    CHECK(exit.kind == TB_EXIT_LINK || exit.kind == TB_EXIT_INTERP);
+    CHECK_EQ(got.mstatus, FS_DIRTY);
+}
+
+static void run_insns(struct insn *insns, unsigned count)
+{
+    struct tb *tb = compile(insns, count);
+
+    for (unsigned k = 0; k < RUNS; k++)
+        run_block(tb, insns, count);
+    tb_free(tb);
+}
+
+static void each_alone(const struct host_ops *host)
+{
+    CHECK(open_host(host));
+    for (unsigned n = 0; n < fp_insn_count * 16; n++) {
+        struct insn i = random_insn(fp_insns[n / 16]);
+
+        run_insns(&i, 1);
+    }
+    CHECK(left_early * 4 < runs);
+    close_host();
+}
+
+static void random_blocks(const struct host_ops *host)
+{
+    const char *s = getenv("GUISE_FP_BLOCKS");
+    uint64_t blocks = s ? strtoull(s, NULL, 0) : 2500;
+
+    CHECK(open_host(host));
+    while (blocks--) {
+        struct insn insns[INSNS_MAX];
+        unsigned count = 2 + (unsigned)(fp_random(&rng) % (INSNS_MAX - 1));
+
+        for (unsigned n = 0; n < count; n++)
+            insns[n] = random_insn(fp_insns[fp_random(&rng) % fp_insn_count]);
+        run_insns(insns, count);
+    }
+    close_host();
+}
+
+static void ir_alone(void **state) { (void)state, each_alone(&host_ir); }
+static void ir_blocks(void **state) { (void)state, random_blocks(&host_ir); }
+static void jit_alone(void **state) { (void)state, each_alone(host_jit); }
+static void jit_blocks(void **state) { (void)state, random_blocks(host_jit); }
+
+static int setup(void **state)
+{
+    const char *s = getenv("GUISE_FP_SEED");
+
+    (void)state;
+    first_seed = s ? strtoull(s, NULL, 0) : 0;
+    if (!first_seed)
+        first_seed = 20260103;
+    rng.state = first_seed;
+    for (unsigned op = 0; op < INSN_COUNT; op++)
+        if (insn_flags[op] & INSN_FP)
+            fp_insns[fp_insn_count++] = (uint16_t)op;
+    map_page(&got_ctx, got_page);
+    map_page(&want_ctx, want_page);
+    return fp_insn_count ? 0 : -1;
+}
+
+int main(void)
+{
+    static const struct CMUnitTest ir_tests[] = {cmocka_unit_test(ir_alone), cmocka_unit_test(ir_blocks)};
+    static const struct CMUnitTest all_tests[] = {cmocka_unit_test(ir_alone), cmocka_unit_test(ir_blocks),
+                                                  cmocka_unit_test(jit_alone), cmocka_unit_test(jit_blocks)};
+
+    if (!host_jit) /* a host that has the IR interpreter only */
+        return cmocka_run_group_tests(ir_tests, setup, NULL);
+    return cmocka_run_group_tests(all_tests, setup, NULL);
+}
