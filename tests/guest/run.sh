@@ -31,7 +31,7 @@ for t in tests/guest/test_*.c; do
         continue
     fi
     for engine in ${ENGINES:-interp ir jit}; do
-        timeout 120 "$guise" run "$out/$name.elf" --bios none --engine $engine --memory 128M --cpus $cpus --console none </dev/null >"$out/$name-$engine.log" 2>&1
+        timeout 120 "$guise" run "$out/$name.elf" --bios none --engine $engine --memory 128M --cpus $cpus --console null </dev/null >"$out/$name-$engine.log" 2>&1
         result $? "$name on $engine"
     done
 done

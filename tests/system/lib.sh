@@ -1,0 +1,44 @@
+# Shared by the system tests: TAP output, a guest made of Debian's kernel and busybox, and boots with a limit. Sourced.
+top=$(cd "$(dirname "$0")/../.." && pwd)
+guise=${GUISE:-$top/build/release/guise}
+case $guise in /*) ;; *) guise=$top/$guise ;; esac
+qemu=$(dirname "$guise")/qemu-system-riscv64
+cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
+demo=$top/frontend/demo
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+n=0
+
+ok() { # ok CODE NAME [FILE shown on failure]
+    n=$((n + 1))
+    if [ "$1" = 0 ]; then
+        echo "ok $n - $2"
+        return 0
+    fi
+    echo "not ok $n - $2"
+    [ -z "${3:-}" ] || tail -n 15 "$3" | sed 's/^/# /'
+    return 1
+}
+
+need_guest() {
+    GUISE=$guise "$demo/demo.sh" fetch >"$tmp/fetch.log" 2>&1 && return
+    ok 1 "Debian's kernel and busybox are fetched" "$tmp/fetch.log"
+    echo "1..$n"
+    exit 1
+}
+
+# script TEXT: an initial RAM disk that runs it, in $tmp/initrd
+script() {
+    echo "$1" >"$tmp/script"
+    "$demo/initrd.sh" "$cache/unpacked" "$tmp/initrd" "$tmp/script"
+}
+
+# run LIMIT COMMAND...: output in $tmp/out, exit code as result; a kernel warning is a failure (99)
+run() {
+    limit=$1
+    shift
+    timeout -k 5 "$limit" "$@" >"$tmp/out" 2>&1 </dev/null
+    code=$?
+    ! grep -aqE 'Kernel panic|WARNING: CPU|BUG:|rcu.*stall|Oops|soft lockup' "$tmp/out" || code=99
+    return $code
+}
