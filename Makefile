@@ -22,7 +22,7 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wundef -Wstrict-prototypes -Wmissing-proto
 CFLAGS_release := -O2 -g -fno-semantic-interposition
 CFLAGS_debug := -O1 -g -DGUISE_DEBUG
 CFLAGS_asan := -O1 -g -DGUISE_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-CFLAGS_tsan := -O1 -g -fsanitize=thread
+CFLAGS_tsan := -O1 -g -fsanitize=thread $(if $(findstring clang,$(CC)),,-Wno-tsan) # tsan knows no fences, and says so
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -fPIE -pthread -fstack-protector-strong -MMD -MP $(CFLAGS_$(MODE)) $(CFLAGS)
 LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now $(filter -fsanitize%,$(CFLAGS_$(MODE))) $(LDFLAGS)
 LIBS := -lcapstone -lffi -lfdt -ljansson -lzstd -lz -lm -lrt
