@@ -934,7 +934,7 @@ static bool finish_consoles(struct qemu_cli *q, struct err *e)
             q->monitor[q->monitors++] = "stdio";
     }
     for (unsigned i = 0; i < q->serials; i++) {
-        char label[16];
+        char label[24];
 
         snprintf(label, sizeof label, "serial%u", i);
         if (c->serials == CONFIG_SERIALS)

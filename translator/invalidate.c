@@ -205,7 +205,7 @@ void invalidate_fence_i(void *arg, struct vcpu *v)
         return;
     pthread_mutex_lock(&t->lock);
     list = t->tbs.dirty;
-    t->tbs.dirty = NULL;
+    __atomic_store_n(&t->tbs.dirty, NULL, __ATOMIC_RELEASE);
     for (struct code_page *p = list, *next; p; p = next) {
         next = p->dirty_next;
         p->dirty = false;
