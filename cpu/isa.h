@@ -21,7 +21,7 @@ struct guest_block {
     gpa phys;      /* of pc */
     gpa phys2;     /* of the second page when the instruction straddles, else -1 */
     uint32_t mode; /* isa->mode() it was decoded for */
-    uint16_t limit; /* in: decode at most so many instructions, 1..BLOCK_MAX_INSNS */
+    uint16_t limit; /* in: decode at most so many instructions, 0: BLOCK_MAX_INSNS */
     uint16_t count;
     uint16_t bytes;
     void *insns;   /* the ISA's decoded instructions, isa->insn_size each; room for BLOCK_MAX_INSNS */

@@ -33,6 +33,7 @@ bool rv_decode(struct vcpu *v, struct guest_block *b)
     gva pc = v->pc;
     unsigned left = PAGE_SIZE - (unsigned)(pc & ~PAGE_MASK);
     const uint8_t *host;
+    unsigned limit = b->limit ? b->limit : BLOCK_MAX_INSNS;
     bool partly;
 
     if (!rv_fetch(v, pc, &host, &b->phys))
@@ -42,7 +43,7 @@ bool rv_decode(struct vcpu *v, struct guest_block *b)
     b->phys2 = ~UINT64_C(0);
     b->mode = v->isa->mode(v);
     b->count = 0;
-    while (left && b->count < BLOCK_MAX_INSNS) {
+    while (left && b->count < limit) {
         if (b->count && (partly || (left == 2 && insn_length(ld16(host)) == 4)))
             break;
         if (!fetch_insn(c, pc, host, left, partly, i, &b->phys2))
