@@ -140,6 +140,12 @@ void pci_use_intx(struct pci_device *p) { pci_set8(p, PCI_IRQ_PIN, 1); }
 
 static unsigned pba_size(const struct pci_device *p) { return (p->msix_vectors + 63) / 64 * 8; }
 
+static void msix_mask_all(struct pci_device *p)
+{
+    for (unsigned v = 0; v < PCI_MSIX_MAX; v++)
+        p->msix_table[4 * v + 3] = ENTRY_MASKED;
+}
+
 bool pci_add_msix(struct pci_device *p, unsigned vectors, unsigned bar, uint32_t table, uint32_t pba, struct err *e)
 {
     unsigned cap;
@@ -162,6 +168,7 @@ bool pci_add_msix(struct pci_device *p, unsigned vectors, unsigned bar, uint32_t
     p->msix_bar = bar;
     p->msix_table_off = table;
     p->msix_pba_off = pba;
+    msix_mask_all(p);
     return true;
 }
 
@@ -285,8 +292,7 @@ void pci_reset(struct pci_device *p)
 {
     for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
         byte_put(p, i, p->initial[i]);
-    for (unsigned v = 0; v < PCI_MSIX_MAX; v++)
-        p->msix_table[4 * v + 3] = ENTRY_MASKED;
+    msix_mask_all(p);
 }
 
 void pci_update(struct pci_device *p)

@@ -311,8 +311,10 @@ static void fill(struct pflash *f, uint32_t off, uint64_t val, unsigned size)
     }
     st64(bytes, val);
     memcpy(f->buffer + (off - f->base), bytes, size);
-    if (f->left-- == 0)
+    if (f->left == 0)
         f->step = STEP_CONFIRM;
+    else
+        f->left--;
 }
 
 static void step(struct pflash *f, uint32_t off, uint64_t val, unsigned size)
