@@ -99,7 +99,7 @@ static bool open_host(const struct host_ops *host)
     struct err e = {0};
 
     runs = left_early = 0;
-    tr = (struct translator){.isa = &isa, .host = host};
+    tr = (struct translator){.isa = &isa, .host = host, .hooks = {.arg = &tr}};
     pthread_mutex_init(&tr.lock, NULL);
     if (host->needs_cache && !(tr.cache = cache_new(8 << 20, &e)))
         return false;
@@ -157,6 +157,7 @@ static void new_state(void)
 {
     memset(&start, 0, sizeof start);
     start.v.isa = &isa;
+    start.v.hooks = &tr.hooks;
     start.v.res_addr = (uint64_t)-1;
     start.v.pc = PC;
     start.mstatus = FS_INITIAL;

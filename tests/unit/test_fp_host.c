@@ -137,7 +137,7 @@ static bool open_host(const struct host_ops *host)
 {
     struct err e = {0};
 
-    tr = (struct translator){.isa = &isa, .host = host};
+    tr = (struct translator){.isa = &isa, .host = host, .hooks = {.arg = &tr}};
     pthread_mutex_init(&tr.lock, NULL);
     if (host->needs_cache && !(tr.cache = cache_new(1 << 20, &e)))
         return false;
@@ -202,6 +202,7 @@ static void new_registers(void)
 
     memset(&start, 0, sizeof start);
     start.v.isa = &isa;
+    start.v.hooks = &tr.hooks;
     start.v.ctx = &ctx;
     start.v.res_addr = (uint64_t)-1;
     start.v.pc = PC;
