@@ -8,9 +8,9 @@
  */
 #include "cpu/riscv/atomic.h"
 
-#include "base/atomic.h"
 #include "cpu/isa.h"
 #include "cpu/riscv/exec.h"
+#include "cpu/riscv/mem.h"
 
 void *rv_amo_target(struct rv *c, gva va, unsigned size)
 {
@@ -21,17 +21,34 @@ void *rv_amo_target(struct rv *c, gva va, unsigned size)
     return c->v.isa->amo_host(&c->v, va, size);
 }
 
+/* Host address for LR, aligned: RAM with the right to read; else NULL with the trap set. */
+static const void *reserve_host(struct rv *c, gva va, unsigned size)
+{
+    const struct tlb_entry *e = &c->v.ctx->rd[TLB_INDEX(va)];
+    struct tlb_page p;
+
+    if (e->tag == (va & PAGE_MASK))
+        return (const void *)(uintptr_t)(va + e->addend);
+    if (!rv_resolve(c, rv_mask_address(c, va), size, WALK_READ, &p))
+        return NULL;
+    if (p.host)
+        return p.host + (va & ~PAGE_MASK);
+    rv_trap(c, CAUSE_LOAD_ACCESS, va); /* no reservations on MMIO */
+    return NULL;
+}
+
 bool rv_lr(struct vcpu *v, gva va, unsigned size, uint64_t *val)
 {
     struct rv *c = (struct rv *)v;
+    const void *host;
 
     if (va & (size - 1))
         return rv_trap(c, CAUSE_LOAD_MISALIGNED, va);
-    if (!vcpu_load(v, va, size, val))
+    host = reserve_host(c, va, size);
+    if (!host)
         return false;
-    if (size == 4)
-        *val = (uint64_t)(int32_t)*val;
-    barrier_acq_rel();
+    *val = size == 4 ? (uint64_t)(int32_t)__atomic_load_n((const uint32_t *)host, __ATOMIC_SEQ_CST)
+                     : __atomic_load_n((const uint64_t *)host, __ATOMIC_SEQ_CST);
     v->res_addr = va;
     v->res_val = *val;
     return true;

@@ -6,16 +6,17 @@
 
 #include "cpu/riscv/config.h"
 #include "cpu/riscv/exec.h"
+#include "cpu/riscv/mem.h"
 
 /* A management operation needs the right to read or to write, and reports any lack of it as a store would. */
 static bool manage(struct rv *c, const struct insn *i, enum cbo_kind kind)
 {
-    uint64_t ignored;
-    gva va = S1 & ~(uint64_t)(c->cfg->cbo_size - 1);
+    struct tlb_page page;
+    gva va = rv_mask_address(c, S1);
 
     if (!rv_cbo_allowed(c, i, kind))
         return false;
-    if (vcpu_load(&c->v, va, 1, &ignored))
+    if (rv_resolve(c, va, 1, WALK_READ, &page))
         return true;
     c->v.trap.tval = S1;
     if (c->v.trap.cause == CAUSE_LOAD_PAGE)
