@@ -1,6 +1,7 @@
 /*
- * Floating-point instructions through the translator against their exec_: random blocks of F, D, Zfh and Zfa instructions,
- * static and dynamic rounding, loads and stores included, as IR in the IR interpreter and as code of the host.
+ * Floating-point instructions, F, D, Zfh and Zfa. First the words of fp_cases.def, decoded and run by exec_, as IR in the
+ * IR interpreter and as code of the host. Then random blocks, static and dynamic rounding, loads and stores included,
+ * through the translator against exec_.
  * GUISE_FP_BLOCKS sets the number of blocks, GUISE_FP_SEED what they hold.
  */
 #include <inttypes.h>
@@ -9,6 +10,7 @@
 
 #include "base/bits.h"
 #include "base/err.h"
+#include "cpu/riscv/config.h"
 #include "cpu/riscv/fp.h"
 #include "cpu/riscv/trans.h"
 #include "tests/unit/check.h"
@@ -254,6 +256,86 @@ static void random_blocks(const struct host_ops *host)
     close_host();
 }
 
+/* --- given words --- */
+
+enum { NX = SF_NX, UF = SF_UF, OF = SF_OF, DZ = SF_DZ, NV = SF_NV };
+
+static const struct word_case {
+    const char *text;
+    uint32_t word;
+    uint64_t a1, a2, a3, result;
+    unsigned flags;
+} word_cases[] = {
+#define ROW(text, word, a1, a2, a3, result, flags) {text, word, a1, a2, a3, result, flags},
+#include "tests/insn/fp_cases.def"
+#undef ROW
+};
+
+static void word_state(const struct word_case *w)
+{
+    new_state();
+    start.frm = SF_RNE;
+    start.v.f[10] = start.v.r[10] = UINT64_C(0x5555555555555555);
+    start.v.f[11] = start.v.r[11] = w->a1;
+    start.v.f[12] = w->a2;
+    start.v.f[13] = w->a3;
+}
+
+static void check_word(const char *engine, const struct word_case *w, const struct rv *c)
+{
+    uint64_t result = strchr(w->text, ' ')[1] == 'f' ? c->v.f[10] : c->v.r[10];
+
+    if (result != w->result || c->fflags != w->flags)
+        fail_msg("%s, %s: %016" PRIx64 " flags %02x, expected %016" PRIx64 " flags %02x", w->text, engine, result,
+                 c->fflags, w->result, w->flags);
+}
+
+static void run_word(const struct host_ops *host, const struct word_case *w, struct insn *i)
+{
+    struct tb *tb = compile(i, 1);
+    struct tb_exit exit;
+
+    word_state(w);
+    got = start;
+    got.v.ctx = &got_ctx;
+    exit = host->run(&got.v, tb);
+    if (exit.kind == TB_EXIT_INTERP)
+        CHECK(exec_insn(&got.v, i));
+    check_word(host->name, w, &got);
+    tb_free(tb);
+}
+
+static void words_on(const struct host_ops *host)
+{
+    struct isa_config cfg;
+    struct err e = {0};
+
+    CHECK(isa_config_parse(&cfg, "max", &e));
+    if (host)
+        CHECK(open_host(host));
+    for (unsigned n = 0; n < ARRAY_LEN(word_cases); n++) {
+        const struct word_case *w = &word_cases[n];
+        struct insn i;
+
+        insn_decode(&cfg, w->word, &i);
+        if (host) {
+            run_word(host, w, &i);
+            continue;
+        }
+        word_state(w);
+        if (!exec_insn(&start.v, &i))
+            fail_msg("%s is illegal", w->text);
+        check_word("exec", w, &start);
+    }
+    if (host)
+        close_host();
+    isa_config_fini(&cfg);
+}
+
+static void words_by_exec(void **state) { (void)state, words_on(NULL); }
+static void words_by_ir(void **state) { (void)state, words_on(&host_ir); }
+static void words_by_jit(void **state) { (void)state, words_on(host_jit); }
+
 static void ir_alone(void **state) { (void)state, each_alone(&host_ir); }
 static void ir_blocks(void **state) { (void)state, random_blocks(&host_ir); }
 static void jit_alone(void **state) { (void)state, each_alone(host_jit); }
@@ -278,9 +360,17 @@ static int setup(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest ir_tests[] = {cmocka_unit_test(ir_alone), cmocka_unit_test(ir_blocks)};
-    static const struct CMUnitTest all_tests[] = {cmocka_unit_test(ir_alone), cmocka_unit_test(ir_blocks),
-                                                  cmocka_unit_test(jit_alone), cmocka_unit_test(jit_blocks)};
+    static const struct CMUnitTest ir_tests[] = {
+        cmocka_unit_test(words_by_exec),
+        cmocka_unit_test(words_by_ir),
+        cmocka_unit_test(ir_alone),
+        cmocka_unit_test(ir_blocks),
+    };
+    static const struct CMUnitTest all_tests[] = {
+        cmocka_unit_test(words_by_exec), cmocka_unit_test(words_by_ir),  cmocka_unit_test(ir_alone),
+        cmocka_unit_test(ir_blocks),     cmocka_unit_test(words_by_jit), cmocka_unit_test(jit_alone),
+        cmocka_unit_test(jit_blocks),
+    };
 
     if (!host_jit) /* a host that has the IR interpreter only */
         return cmocka_run_group_tests(ir_tests, setup, NULL);
