@@ -53,6 +53,14 @@ $(UNIT): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)
 .PRECIOUS: $(B)/%.o
 
+# Programs for long runs, by hand: build/MODE/tests/long/NAME.
+LONG := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/long/*.c)))
+.PHONY: long
+long: $(LONG)
+$(LONG): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
+	@echo "  LINK    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)
+
 # --- what a person calls -----------------------------------------------------------------------------------------
 
 .PHONY: help
@@ -63,6 +71,7 @@ help:
 	@echo "make check      the quick part of the tests: units, instructions, headers, include table"
 	@echo "make check-asan, check-tsan   the same under the sanitizers"
 	@echo "make bench      compare with QEMU and with this host, side by side"
+	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
 	@echo "make install    into PREFIX (default /usr/local)"
 	@echo "make format, tidy, compile_commands.json, clean"
