@@ -115,7 +115,7 @@ static bool dma_from_guest(struct fw_cfg *f, gpa from, uint32_t len)
 {
     const struct item *i = current(f);
 
-    if (!i->i.writable || len > rest(f) || !dma_read(f->dev.bus, from, i->data + f->offset, len))
+    if (!i->i.writable || f->offset > i->i.len || len > rest(f) || !dma_read(f->dev.bus, from, i->data + f->offset, len))
         return false;
     if (i->i.written)
         i->i.written(i->i.arg, i->data, f->offset, len);

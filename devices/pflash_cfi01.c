@@ -336,11 +336,13 @@ static void step(struct pflash *f, uint32_t off, uint64_t val, unsigned size)
         back_to_status(f, cmd == CMD_CONFIRM || cmd == 0x01 || cmd == 0x2f ? 0 : STATUS_SEQUENCE_ERROR);
         break;
     case STEP_COUNT: /* words of each chip, less one */
+        if ((val & 0xffff) >= BUFFER / 4) {
+            back_to_status(f, STATUS_SEQUENCE_ERROR);
+            break;
+        }
         f->left = (uint32_t)val & 0xffff;
         f->based = false;
         f->step = STEP_FILL;
-        if (f->left >= BUFFER / 4)
-            back_to_status(f, STATUS_SEQUENCE_ERROR);
         break;
     case STEP_FILL: fill(f, off, val, size); break;
     case STEP_CONFIRM:

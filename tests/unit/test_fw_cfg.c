@@ -199,6 +199,9 @@ static void callbacks_fill_and_notice(void **state)
     choose(0x21);
     CHECK_EQ(data(4), 0x33323130);
     CHECK_EQ(dma(16, 25, DEV_RAM + 0x200), 1); /* longer than the rest */
+    written_off = 0;
+    CHECK_EQ(dma(16, 0, DEV_RAM + 0x200), 1); /* the place is past the end now */
+    CHECK_EQ(written_off, 0);
 }
 
 static void a_snapshot_keeps_the_place(void **state)
