@@ -43,6 +43,7 @@ struct uart {
     struct device dev;
     struct chardev *chr;
     struct timer timer; /* character timeout */
+    uint64_t timer_at;  /* when it is armed for, CLOCK_NEVER: not */
     uint8_t ier, fcr, lcr, mcr, scr;
     uint8_t modem;    /* MSR: lines as last seen, and their deltas */
     uint8_t rx[FIFO]; /* ring, and the LSR error bits that came with each byte */
@@ -109,11 +110,16 @@ static void uart_update(struct device *d)
 {
     struct uart *u = (struct uart *)d;
 
-    if (u->timeout_armed && !u->timeout_pending)
+    bool wait = u->timeout_armed && !u->timeout_pending, level = iir(u) != IIR_NONE;
+
+    /* A console polls LSR for each byte: the clock and the interrupt controller hear of changes only. */
+    if (wait && u->timer_at != u->timeout_at)
         timer_arm(&u->timer, u->timeout_at);
-    else
+    else if (!wait && u->timer_at != CLOCK_NEVER)
         timer_cancel(&u->timer);
-    irq_set(&d->irq, iir(u) != IIR_NONE);
+    u->timer_at = wait ? u->timeout_at : CLOCK_NEVER;
+    if (level != d->irq.level)
+        irq_set(&d->irq, level);
 }
 
 /* After a byte went in or out of the receiver: the timeout runs from here while the FIFO holds something. */
@@ -129,6 +135,7 @@ static void uart_expired(void *arg)
     struct uart *u = arg;
 
     device_lock(u);
+    u->timer_at = CLOCK_NEVER;
     if (u->timeout_armed && clock_now(u->dev.clock) >= u->timeout_at)
         u->timeout_pending = true;
     uart_update(&u->dev);
@@ -447,6 +454,7 @@ struct device *uart16550_new(const struct device_env *env, const char *name, str
         return NULL;
     device_init(&u->dev, &uart_ops, name, env);
     timer_init(&u->timer, env->clock, uart_expired, u);
+    u->timer_at = CLOCK_NEVER;
     u->chr = c;
     c->dev = u;
     c->receive = chr_receive;

@@ -1,4 +1,5 @@
 /* PCI functions and the host bridge as a guest enumerates and uses them; numbers from the PCI 3.0 and PCIe specifications. */
+#include <pthread.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -346,6 +347,36 @@ static void a_snapshot_cannot_change_what_the_guest_cannot(void **state)
     CHECK_EQ(rd(FN(1, 0) + 0x14, 4), 0xfffff000);
 }
 
+/* One vCPU moves a BAR while another uses it: each access finds the registers or nobody. */
+static void *use_both_places(void *arg)
+{
+    unsigned *wrong = arg;
+
+    for (unsigned i = 0; i < 4000; i++) {
+        uint64_t v;
+
+        if (!bus_read(bench.bus, MEM32 + (i & 1) * 0x1000 + 8, 4, &v) || (v != 42 && v != 0xffffffff))
+            ++*wrong;
+    }
+    return NULL;
+}
+
+static void a_bar_moves_while_others_use_it(void **state)
+{
+    pthread_t t;
+    unsigned wrong = 0;
+
+    (void)state;
+    toy[0].reg = 42;
+    wr(FN(1, 0) + 4, 2, 2);
+    CHECK_EQ(pthread_create(&t, NULL, use_both_places, &wrong), 0);
+    for (unsigned i = 0; i < 4000; i++)
+        wr(FN(1, 0) + 0x14, 4, MEM32 + (i & 1) * 0x1000);
+    pthread_join(t, NULL);
+    CHECK_EQ(wrong, 0);
+    CHECK_EQ(rd(MEM32 + 0x1008, 4), 42);
+}
+
 static void set_up_mistakes_are_told(void **state)
 {
     struct toy t;
@@ -381,6 +412,7 @@ int main(void)
         TEST(messages_go_to_the_interrupt_controller_first),
         TEST(reset_and_restore_put_bars_back),
         TEST(a_snapshot_cannot_change_what_the_guest_cannot),
+        TEST(a_bar_moves_while_others_use_it),
         TEST(set_up_mistakes_are_told),
     };
 

@@ -1,6 +1,7 @@
 /* UART 16550A through its registers, values from the PC16550D data sheet. */
 #include <string.h>
 
+#include "devices/chardev_null.h"
 #include "devices/uart16550.h"
 #include "tests/unit/check.h"
 #include "tests/unit/dev.h"
@@ -281,6 +282,23 @@ static void a_snapshot_keeps_fifos_and_timeouts(void **state)
     CHECK_STR(chr.out, "q");
 }
 
+static void nobody_at_the_host_end_takes_everything(void **state)
+{
+    struct chardev *null = chardev_null_new();
+    struct device *d = uart16550_new(&bench.env, "uart1", null);
+    struct err e;
+
+    (void)state;
+    CHECK(device_map(d, DEV_BASE + 0x1000, &e));
+    for (int i = 0; i < 100; i++) {
+        dev_write(&bench, DEV_BASE + 0x1000, 1, 'x');
+        CHECK_EQ(dev_read(&bench, DEV_BASE + 0x1005, 1), 0x60);
+    }
+    bus_unmap(bench.bus, &d->region);
+    device_free(d);
+    null->free(null);
+}
+
 static void a_damaged_snapshot_does_no_harm(void **state)
 {
     uint8_t junk[512];
@@ -315,6 +333,7 @@ int main(void)
         TEST(divisor_and_scratch_hold),
         TEST(reset_gives_the_chip_its_first_state),
         TEST(a_snapshot_keeps_fifos_and_timeouts),
+        TEST(nobody_at_the_host_end_takes_everything),
         TEST(a_damaged_snapshot_does_no_harm),
     };
 
