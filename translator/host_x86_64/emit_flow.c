@@ -1,0 +1,281 @@
+/*
+ * Boundaries, exits, helper calls.
+ *
+ * A direct exit is `add [icount], n; jmp rel32` with the displacement on a 4-byte boundary: link patches it with one
+ * store. Unlinked it leads to a stub that returns TB_EXIT_LINK. Exits that go backwards, and indirect jumps, first look
+ * at v->attention: every cycle of blocks passes one of them.
+ */
+#include "translator/helper.h"
+#include "translator/host_x86_64/emit.h"
+
+struct cold *cold_new(struct emit *e, void (*fn)(struct emit *e, struct cold *c))
+{
+    if (e->ncold == MAX_COLD - 1)
+        e->failed = true;
+    else
+        e->ncold++;
+
+    struct cold *c = &e->cold[e->ncold - 1];
+
+    *c = (struct cold){.fn = fn, .pc = e->pc, .done = (uint16_t)e->done, .keep = NO_REG};
+    return c;
+}
+
+void cold_enter(struct emit *e, struct cold *c)
+{
+    if (c->from)
+        asm_bind(&e->a, c->from);
+    for (unsigned i = 0; i < 4 && c->more[i]; i++)
+        asm_bind(&e->a, c->more[i]);
+}
+
+void cold_context(struct emit *e, const struct cold *c)
+{
+    asm_mov_imm(&e->a, RDX, (int64_t)c->pc);
+    asm_mov_imm(&e->a, RCX, c->done);
+}
+
+static void retire(struct emit *e, int64_t n)
+{
+    if (n)
+        asm_alu_imm(&e->a, OP_W, ALU_ADD, V_MEM(icount), n);
+}
+
+/* Leave at c->pc with c->done instructions more completed, which c->a takes back when they were counted already. */
+static void cold_attention(struct emit *e, struct cold *c)
+{
+    cold_enter(e, c);
+    retire(e, -(int64_t)c->a);
+    asm_mov_imm(&e->a, RDX, (int64_t)c->pc);
+    asm_jmp(&e->a, e->h->exit_attention);
+}
+
+/* take_back: instructions counted that will be executed again. */
+static void poll(struct emit *e, gva pc, unsigned take_back)
+{
+    struct cold *c = cold_new(e, cold_attention);
+
+    asm_alu_imm(&e->a, 0, ALU_CMP, V_MEM(attention), 0);
+    c->from = asm_jcc_fwd(&e->a, CC_NE);
+    c->pc = pc;
+    c->a = (uint8_t)take_back;
+}
+
+static void align_disp(struct emit *e, unsigned opcode_bytes)
+{
+    asm_nop(&e->a, -((uintptr_t)e->a.p + opcode_bytes) & 3);
+}
+
+/* The displacement at disp leads to target: an exit that can be linked, or a jump through the jump cache. */
+static void exit_at(struct emit *e, uint8_t *disp, gva target);
+
+static void cold_far_exit(struct emit *e, struct cold *c)
+{
+    cold_enter(e, c);
+    asm_mov_imm(&e->a, RDX, (int64_t)c->pc);
+    asm_jmp(&e->a, e->h->jump);
+}
+
+static void exit_at(struct emit *e, uint8_t *disp, gva target)
+{
+    if (e->nexits < e->tb->link_room) {
+        e->exits[e->nexits++] = (struct exit_stub){disp, target};
+    } else {
+        struct cold *c = cold_new(e, cold_far_exit);
+
+        c->from = disp;
+        c->pc = target;
+    }
+}
+
+static void exit_jump(struct emit *e, gva target)
+{
+    align_disp(e, 1);
+    exit_at(e, asm_jmp_fwd(&e->a), target);
+}
+
+static void cold_side_exit(struct emit *e, struct cold *c)
+{
+    cold_enter(e, c);
+    retire(e, c->done);
+    if (c->a)
+        poll(e, c->x, 0);
+    exit_jump(e, c->x);
+}
+
+static void brcond(struct emit *e, const struct ir_insn *in)
+{
+    struct cold *c;
+    bool back = (gva)in->imm <= e->pc;
+    const struct ir_insn *next = in + 1;
+    enum cc cc;
+
+    if (e->i + 1 < e->count &&
+        next->op == IR_jump) { /* the end: count and poll once, then jump straight from the condition */
+        retire(e, e->done + 1);
+        if (back || (gva)next->imm <= e->pc)
+            poll(e, e->pc, 1);
+        cc = emit_compare(e, in->a, in->b, in->sub);
+        align_disp(e, 2);
+        exit_at(e, asm_jcc_fwd(&e->a, cc), (gva)in->imm);
+        exit_jump(e, (gva)next->imm);
+        e->count = e->i + 1;
+        return;
+    }
+    cc = emit_compare(e, in->a, in->b, in->sub);
+    c = cold_new(e, cold_side_exit);
+    c->from = asm_jcc_fwd(&e->a, cc);
+    c->x = (gva)in->imm;
+    c->a = back;
+    c->done++;
+}
+
+static void jump(struct emit *e, gva target)
+{
+    retire(e, e->done + 1);
+    if (target <= e->pc)
+        poll(e, target, 0);
+    exit_jump(e, target);
+}
+
+/* To the pc in rdx: the jump cache of the current view; its code compares the page's id first. */
+static void cold_lookup(struct emit *e, struct cold *c)
+{
+    cold_enter(e, c);
+    asm_jmp(&e->a, e->h->exit_lookup);
+}
+
+static void cold_attention_rdx(struct emit *e, struct cold *c)
+{
+    cold_enter(e, c);
+    asm_jmp(&e->a, e->h->exit_attention);
+}
+
+static void jump_rdx(struct emit *e)
+{
+    struct asm_buf *a = &e->a;
+    struct cold *c;
+
+    retire(e, e->done + 1);
+    asm_alu_imm(a, 0, ALU_CMP, V_MEM(attention), 0);
+    c = cold_new(e, cold_attention_rdx);
+    c->from = asm_jcc_fwd(a, CC_NE);
+    asm_rr(a, X_LOAD, RAX, RDX);
+    asm_shift_imm(a, 0, SH_SHL, RAX, 3);
+    asm_alu_imm(a, 0, ALU_AND, rm_reg(RAX), (JC_SIZE - 1) << 4);
+    asm_alu(a, OP_W, ALU_CMP, RDX, rm_sib(R15, RAX, 0, offsetof(struct tlb_ctx, jc)));
+    c = cold_new(e, cold_lookup);
+    c->from = asm_jcc_fwd(a, CC_NE);
+    asm_op(a, X_FF, 4, rm_sib(R15, RAX, 0, offsetof(struct tlb_ctx, jc) + offsetof(struct jump_entry, code)));
+}
+
+_Static_assert(sizeof(struct jump_entry) == 16 &&
+                   JC_INDEX(UINT64_C(0x123456)) == ((UINT64_C(0x123456) >> 1) & (JC_SIZE - 1)),
+               "the index computed above");
+
+static void exec(struct emit *e, const struct ir_insn *in)
+{
+    struct asm_buf *a = &e->a;
+
+    spill_temps(e, ~0u);
+    fspill_temps(e);
+    kill_all_aliases(e);
+    take_all(e);
+    asm_mov_imm(a, RAX, in->imm);
+    asm_mov_imm(a, RDX, (int64_t)e->pc);
+    asm_mov_imm(a, RCX, e->done | e->len << 16);
+    asm_call(a, e->h->exec);
+    e->fp_on = false;
+    e->fboxed = 0;
+}
+
+static void call(struct emit *e, const struct ir_insn *in)
+{
+    struct asm_buf *a = &e->a;
+    const uint16_t args[3] = {in->a, in->b, in->c};
+    struct cold here = {.pc = e->pc, .done = (uint16_t)e->done};
+
+    take_all(e);
+    fspill_temps(e);
+    for (unsigned k = 0; k < 3 && args[k] != IR_NONE; k++) {
+        load_opnd(e, RAX, args[k]);
+        asm_store(a, rm_mem(RBP, V_OFF(scratch) + (int)k * 8), RAX);
+    }
+    asm_mov_imm(a, RAX, (int64_t)(intptr_t)helpers[in->imm].fn);
+    cold_context(e, &here);
+    asm_call(a, e->h->call[in->sub]);
+    e->temp[RAX] = NO_VAL;
+    if (!e->val[e->i].uses)
+        return;
+    if (e->val[e->i].into)
+        asm_mov(a, def(e, IR_NONE), RAX);
+    else
+        define_temp(e, RAX);
+}
+
+static void insn_boundary(struct emit *e, const struct ir_insn *in)
+{
+    e->done += e->len != 0;
+    e->pc = (gva)in->imm;
+    e->len = in->sub;
+}
+
+/* The stubs of exits that are not linked, and what tb.h wants to know of them. base: offset and address of code start. */
+void emit_exits(struct emit *e, uint32_t base_off, const uint8_t *base)
+{
+    uint8_t *fwd[TB_LINKS];
+    struct asm_buf *a = &e->a;
+
+    e->tb->nlinks = (uint8_t)e->nexits;
+    for (unsigned i = 0; i < e->nexits; i++) {
+        struct tb_link *l = &e->tb->link[i];
+
+        l->target = e->exits[i].target;
+        l->to = NULL;
+        l->patch = base_off + (uint32_t)(e->exits[i].disp - base);
+        l->unlinked = base_off + (uint32_t)(a->p - base);
+        asm_bind(a, e->exits[i].disp);
+        asm_mov_imm(a, RDX, (int64_t)l->target);
+        asm_mov_imm(a, RAX, TB_EXIT_LINK | i << 8);
+        fwd[i] = asm_jmp_fwd(a);
+    }
+    if (!e->nexits)
+        return;
+    for (unsigned i = 0; i < e->nexits; i++)
+        asm_bind(a, fwd[i]);
+    asm_mov_imm(a, RCX, (int64_t)(intptr_t)e->tb);
+    asm_jmp(a, e->h->exit_link);
+}
+
+/* A block whose IR ran full has no END: it goes on at the next instruction. */
+void emit_tail(struct emit *e)
+{
+    if (!(ir_ops[e->ir[e->count - 1].op].flags & IR_END) && e->ir[e->count - 1].op != IR_brcond)
+        e->failed = true;
+}
+
+bool emit_flow(struct emit *e, const struct ir_insn *in)
+{
+    switch (in->op) {
+    case IR_nop:
+    case IR_const: break;
+    case IR_insn: insn_boundary(e, in); break;
+    case IR_setr: set_guest(e, (unsigned)in->imm, in->a); break;
+    case IR_exec: exec(e, in); break;
+    case IR_call: call(e, in); break;
+    case IR_brcond: brcond(e, in); break;
+    case IR_jump: jump(e, (gva)in->imm); break;
+    case IR_jumpr:
+        if (in_reg(e, in->a) != RDX)
+            take(e, RDX);
+        load_opnd(e, RDX, in->a);
+        jump_rdx(e);
+        break;
+    case IR_leave:
+        asm_load(&e->a, RDX, V_MEM(npc));
+        jump_rdx(e);
+        break;
+    default: return false;
+    }
+    return true;
+}
