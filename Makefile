@@ -46,8 +46,13 @@ $(B)/%.o: %.c
 	@echo "  CC      $<"
 	@$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
+RANDOM := $(B)/tests/random/random
+$(RANDOM): $(patsubst %.c,$(B)/%.o,$(wildcard tests/random/*.c)) $(LIB)
+	@echo "  LINK    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 .PHONY: unit
-unit: $(UNIT)
+unit: $(UNIT) $(RANDOM)
 $(UNIT): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)
