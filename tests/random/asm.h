@@ -32,6 +32,7 @@ static inline uint32_t enc_j(int32_t off, unsigned rd)
 
 #define A_ADDI(rd, rs, imm) enc_i(imm, rs, 0, rd, 0x13)
 #define A_SLLI(rd, rs, n) enc_i(n, rs, 1, rd, 0x13)
+#define A_RORI(rd, rs, n) enc_i(0x600 | (n), rs, 5, rd, 0x13)
 #define A_ANDI(rd, rs, imm) enc_i(imm, rs, 7, rd, 0x13)
 #define A_XOR(rd, a, b) enc_r(0, b, a, 4, rd, 0x33)
 #define A_AND(rd, a, b) enc_r(0, b, a, 7, rd, 0x33)

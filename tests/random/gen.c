@@ -15,6 +15,8 @@ enum { /* registers that random code reads but never writes */
        R_SP = 2,       /* middle of the data */
        R_DATA = 8,     /* its base */
        R_ADDR = 9,     /* address of the access that follows */
+       R_BACK = 16,    /* where a fetch that traps goes on */
+       R_HASH = 17,    /* of all registers, at every checkpoint */
        R_MASK = 18,    /* offsets of any alignment */
        R_ALIGNED = 19, /* of 8-byte alignment */
        R_COUNT = 20,   /* inner loop; scratch outside of one */
@@ -26,9 +28,9 @@ enum { /* registers that random code reads but never writes */
        R_FINISH = 26,
        R_PTE = 27, /* of a data page, in the alias */
 };
-static const uint32_t reserved = 1u << R_LINK | 1u << R_SP | 1u << R_DATA | 1u << R_ADDR | 1u << R_MASK |
-                                 1u << R_ALIGNED | 1u << R_COUNT | 1u << R_JUMP | 1u << R_TEMP | 1u << R_SATP1 |
-                                 1u << R_SATP2 | 1u << R_OUTER | 1u << R_FINISH | 1u << R_PTE;
+static const uint32_t reserved = 1u << R_LINK | 1u << R_SP | 1u << R_DATA | 1u << R_ADDR | 1u << R_BACK | 1u << R_HASH |
+                                 1u << R_MASK | 1u << R_ALIGNED | 1u << R_COUNT | 1u << R_JUMP | 1u << R_TEMP |
+                                 1u << R_SATP1 | 1u << R_SATP2 | 1u << R_OUTER | 1u << R_FINISH | 1u << R_PTE;
 
 enum { /* offsets in RAM */
        O_HANDLER = 0x800,
@@ -41,7 +43,6 @@ enum { /* offsets in RAM */
 };
 enum { /* in the save page */
        SAVE_HASH = 32,
-       SAVE_RECOVER = 48,
        SAVE_TRAPS = 56,
        SAVE_TABLE = 128, /* CSRs, x1..x31 */
        SAVE_FP = 1024,   /* f0..f31 */
@@ -53,10 +54,10 @@ struct gen {
     uint64_t rng;
     unsigned priv; /* 0, 1, 3 */
     bool paged;
-    gva base;                      /* of the virtual window; GEN_RAM when bare */
-    uint8_t code_page[CODE_PAGES]; /* virtual to physical */
-    uint32_t at;                   /* offset of the next instruction in the code */
-    uint32_t function[4];
+    gva base;                             /* of the virtual window; GEN_RAM when bare */
+    uint8_t code_page[CODE_PAGES];        /* virtual to physical */
+    uint32_t at;                          /* offset of the next instruction in the code */
+    uint32_t function[4], hash_x, hash_f; /* offsets of functions */
     unsigned functions;
     const struct insn_row *plain[512], *memory[256];
     unsigned plains, memories;
@@ -219,7 +220,7 @@ static uint32_t plain_word(struct gen *g)
 
 static unsigned free_reg(struct gen *g)
 {
-    static const uint8_t regs[] = {3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31};
+    static const uint8_t regs[] = {3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 28, 29, 30, 31};
 
     return regs[below(g, sizeof regs)];
 }
@@ -360,7 +361,10 @@ static void gen_jump_ahead(struct gen *g)
 static void gen_wild(struct gen *g)
 {
     bool upper = chance(g, 30);
+    uint32_t at = g->at;
 
+    emit(g, A_AUIPC(R_BACK, 0));
+    emit(g, A_ADDI(0, 0, 0));
     li(g, R_JUMP, (upper ? UINT64_C(0x7f00000000000000) : 0x70000000) + (rnd(g) & 0xfff));
     if (chance(g, 30))
         emit(g, A_JALR(chance(g, 50) ? R_LINK : 0, R_JUMP, 0));
@@ -368,6 +372,7 @@ static void gen_wild(struct gen *g)
         emit(g, enc_i((int32_t)below(g, 2048), R_JUMP, below(g, 7), free_reg(g), 0x03));
     else
         emit(g, enc_s((int32_t)below(g, 2048), free_reg(g), R_JUMP, below(g, 4), 0x23));
+    put32(g, at + 4, A_ADDI(R_BACK, R_BACK, (int32_t)(g->at - at)));
 }
 
 static void gen_csr(struct gen *g)
@@ -506,16 +511,54 @@ static void gen_functions(struct gen *g)
     put32(g, over, enc_j((int32_t)(g->at - over), 0));
 }
 
+/* Fold register n (integer, or FP moved to R_JUMP) into the hash. */
+static void gen_hash_in(struct gen *g, unsigned rs)
+{
+    emit(g, A_XOR(R_HASH, R_HASH, rs));
+    emit(g, A_RORI(R_HASH, R_HASH, 11));
+}
+
+static void gen_hashes(struct gen *g)
+{
+    uint32_t over = g->at;
+
+    emit(g, A_ADDI(0, 0, 0));
+    g->hash_x = g->at;
+    for (unsigned r = 1; r < 32; r++)
+        if (!(reserved >> r & 1))
+            gen_hash_in(g, r);
+    emit(g, A_JALR(0, R_LINK, 0));
+    g->hash_f = g->at;
+    for (unsigned f = 0; f < 32; f++) {
+        emit(g, enc_r(0x71, 0, f, 0, R_JUMP, 0x53)); /* fmv.x.d */
+        gen_hash_in(g, R_JUMP);
+    }
+    emit(g, A_CSRRS(R_JUMP, 3, 0));
+    gen_hash_in(g, R_JUMP);
+    emit(g, A_JALR(0, R_LINK, 0));
+    put32(g, over, enc_j((int32_t)(g->at - over), 0));
+}
+
+/* Without it a wrong value is often overwritten before the program ends. */
+static void gen_checkpoint(struct gen *g, unsigned item)
+{
+    if (item % 16 == 0)
+        emit(g, enc_j((int32_t)(g->hash_x - g->at), R_LINK));
+    if (item % 64 == 0)
+        emit(g, enc_j((int32_t)(g->hash_f - g->at), R_LINK));
+}
+
 static void gen_body(struct gen *g, const struct gen_options *o)
 {
-    uint32_t top, end;
+    uint32_t top;
 
     gen_functions(g);
+    gen_hashes(g);
     top = g->at;
-    for (unsigned n = 0; n < o->items && g->at < (CODE_PAGES - 1) * PAGE_SIZE; n++)
+    for (unsigned n = 0; n < o->items && g->at < (CODE_PAGES - 1) * PAGE_SIZE; n++) {
+        gen_checkpoint(g, n);
         gen_item(g);
-    end = g->at;
-    put64(g, O_SAVE + SAVE_RECOVER, code_va(g, end));
+    }
     emit(g, A_ADDI(R_OUTER, R_OUTER, -1));
     emit(g, enc_b(8, 0, R_OUTER, F3_BEQ));
     emit(g, enc_j((int32_t)(top - g->at), 0));
@@ -580,7 +623,7 @@ static void gen_stub(struct gen *g, const uint64_t x[32], uint64_t entry)
     stub_emit(&s, A_MRET);
 }
 
-/* Hash cause, value, pc and status; skip the instruction, or go to the end of the loop when it could not be fetched. */
+/* Hash cause, value, pc and status; skip the instruction, or go to R_BACK when it could not be fetched. */
 static void gen_handler(struct gen *g)
 {
     const uint32_t code[] = {
@@ -624,8 +667,8 @@ static void gen_handler(struct gen *g)
         A_ADDI(28, 28, 4),
         enc_b(8, 0, 26, F3_BEQ),
         A_ADDI(28, 28, -2),
-        enc_j(8, 0),                /* [40] to [42] */
-        A_LD(28, 31, SAVE_RECOVER), /* [41] */
+        enc_j(8, 0),           /* [40] to [42] */
+        A_ADDI(28, R_BACK, 0), /* [41] */
         A_CSRRW(0, 0x341, 28),
         A_LD(26, 31, 40),
         A_LD(27, 31, 24),
@@ -737,7 +780,7 @@ void gen_program(const struct isa_config *cfg, uint64_t seed, const struct gen_o
         shuffle(g, g->code_page, CODE_PAGES);
     for (unsigned n = 0; n < 32; n++)
         x[n] = rnd(g) >> below(g, 64);
-    x[R_LINK] = 0;
+    x[R_LINK] = x[R_BACK] = 0;
     x[R_DATA] = g->base + O_DATA;
     x[R_SP] = x[R_DATA] + DATA_PAGES * PAGE_SIZE / 2;
     x[R_ADDR] = x[R_DATA];

@@ -3,8 +3,8 @@
  *
  * A program is an M-mode boot stub and trap handler, and random code that runs in M, S or U, bare or under Sv39, in a
  * loop. Instructions come from the rows of insn.def with random operands; what could run away (stores, jumps, CSR
- * writes) is led by reserved registers. Traps are hashed into memory and skipped; a fetch that traps goes to the end of
- * the loop. The program ends with a store to the finisher.
+ * writes) is led by reserved registers. Traps are hashed into memory and skipped; a fetch that traps goes on behind
+ * the jump. The program ends with a store to the finisher.
  */
 #ifndef TESTS_RANDOM_GEN_H
 #define TESTS_RANDOM_GEN_H
@@ -15,6 +15,7 @@ struct isa_config;
 
 #define GEN_RAM UINT64_C(0x80000000)
 #define GEN_FINISHER UINT64_C(0x00100000)
+enum { GEN_TRAPS = 0x1038 };                                 /* offset of the number of traps taken */
 enum { GEN_RAM_SIZE = 2 << 20, GEN_IMAGE_SIZE = 640 << 10 }; /* nothing behind the image is ever written */
 
 struct gen_options {

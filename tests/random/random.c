@@ -35,7 +35,7 @@ struct machine {
     struct translator *t;
     struct rv *c;
     struct region finisher;
-    uint64_t insns;
+    uint64_t insns, traps;
     double seconds;
 };
 
@@ -148,6 +148,7 @@ static bool machine_run(struct machine *m, struct watchdog *w, const uint8_t *im
     struct vcpu *v = &m->c->v;
     enum run_exit why;
     double start = now();
+    uint64_t traps;
 
     memcpy(bus_ram(m->bus, GEN_RAM, GEN_IMAGE_SIZE), image, GEN_IMAGE_SIZE);
     translator_flush(m->t);
@@ -165,6 +166,8 @@ static bool machine_run(struct machine *m, struct watchdog *w, const uint8_t *im
     w->running = NULL;
     pthread_mutex_unlock(&w->lock);
     m->insns += v->icount;
+    memcpy(&traps, (uint8_t *)bus_ram(m->bus, GEN_RAM, GEN_IMAGE_SIZE) + GEN_TRAPS, sizeof traps);
+    m->traps += traps;
     m->seconds += now() - start;
     return why == RUN_STOP && !w->hung;
 }
@@ -271,7 +274,7 @@ static bool have_jit(void) { return host_jit != NULL; }
 
 int main(int argc, char **argv)
 {
-    struct run r = {.gen = {.items = 900, .iterations = 24}};
+    struct run r = {.gen = {.items = 900, .iterations = 10}};
     uint64_t seed = 1, limit = 1000000, programs = 0, failed = 0;
     struct err e;
     double start = now(), seconds = 1e9;
@@ -304,7 +307,8 @@ int main(int argc, char **argv)
         failed += !program(&r, seed);
     for (unsigned i = 0; i < MACHINES; i++)
         if (machines[i].t && machines[i].insns)
-            printf("# %-18s %12" PRIu64 " instructions, %5.1f million a second\n", machines[i].name, machines[i].insns,
+            printf("# %-18s %12" PRIu64 " instructions, %9" PRIu64 " traps, %5.1f million instructions a second\n",
+                   machines[i].name, machines[i].insns, machines[i].traps,
                    (double)machines[i].insns / machines[i].seconds / 1e6);
     printf("%s - %" PRIu64 " random programs, %" PRIu64 " instructions: %" PRIu64 " differ\n", failed ? "not ok" : "ok",
            programs, machines[0].insns, failed);
