@@ -109,6 +109,7 @@ static uint64_t timeout_ns(const struct uart *u)
 static void uart_update(struct device *d)
 {
     struct uart *u = (struct uart *)d;
+
     bool wait = u->timeout_armed && !u->timeout_pending, level = iir(u) != IIR_NONE;
 
     /* A console polls LSR for each byte: the clock and the interrupt controller hear of changes only. */

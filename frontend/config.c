@@ -227,7 +227,7 @@ static bool check_fixed_props(const struct device_config *d, struct err *e)
 {
     static const struct {
         const char *key, *only;
-    } fixed[] = {{"packed", "off"}, {"iommu_platform", "off"}, {"multifunction", "off"}, {"disable-modern", "off"}};
+    } fixed[] = {{"iommu_platform", "off"}, {"multifunction", "off"}, {"disable-modern", "off"}};
 
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
         const char *val = device_prop(d, fixed[i].key);

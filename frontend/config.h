@@ -18,7 +18,7 @@
 enum {
     CONFIG_MAX = 64,        /* of each kind of part */
     CONFIG_SERIALS = 4,     /* -serial given; the board has one */
-    CONFIG_MAX_CPUS = 512,  /* QEMU's bound for this board */
+    CONFIG_MAX_CPUS = 64,   /* of the PLIC and the ACLINT */
 };
 
 enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_UNIX };

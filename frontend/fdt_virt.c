@@ -198,7 +198,8 @@ void fdt_uart(struct fdt_out *f, const struct board_row *row)
 
 void fdt_virtio(struct fdt_out *f, const struct board_row *row)
 {
-    for (unsigned i = 0; i < BOARD_VIRTIO_SLOTS; i++) {
+    /* last slot first, as QEMU: devices fill the slots from there, and Linux numbers disks in the tree's order */
+    for (unsigned i = BOARD_VIRTIO_SLOTS; i-- > 0;) {
         node_at(f, "virtio_mmio", row->base + i * row->size);
         str(f, "compatible", "virtio,mmio");
         reg(f, row->base + i * row->size, row->size);

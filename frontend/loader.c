@@ -65,7 +65,7 @@ static bool is_image(const uint8_t *head, uint64_t len)
     return len >= IMAGE_HEADER && !memcmp(head + 48, "RISCV", 5) && !memcmp(head + 56, "RSC\5", 4);
 }
 
-static bool load_image(struct bus *b, const char *path, struct source *s, const uint8_t *head, gpa ram_base,
+static bool load_image(struct bus *b, const char *path, struct source *s, const uint8_t *head, gpa ram_base, gpa lowest,
                        struct loaded *out, struct err *e)
 {
     uint64_t text_offset = ld64(head + 8), image_size = ld64(head + 16), len;
@@ -74,7 +74,8 @@ static bool load_image(struct bus *b, const char *path, struct source *s, const 
     if (text_offset & ((UINT64_C(2) << 20) - 1))
         return err_set(e, "%s: Image header: text_offset 0x%" PRIx64 " is not a multiple of 2 MiB", path, text_offset);
     at = ram_base + text_offset;
-    if (at < ram_base || at + image_size < at)
+    at = at < lowest ? lowest : at;
+    if (ram_base + text_offset < ram_base || at + image_size < at)
         return err_set(e, "%s: Image header: text_offset or image_size wraps", path);
     if (!check_room(b, path, at, image_size, e) || !source_rewind(s, e) ||
         !stream(b, path, s, at, UINT64_MAX - at, &len, e))
@@ -274,7 +275,7 @@ static bool load_any(struct bus *b, const char *path, gpa image_base, gpa raw_ba
         return false;
     }
     if (image && is_image(head, got)) {
-        ok = load_image(b, path, s, head, image_base, out, e);
+        ok = load_image(b, path, s, head, image_base, raw_base, out, e);
     } else if (elf && got >= 4 && !memcmp(head, ELFMAG, SELFMAG)) {
         ok = source_packed(s) ? err_set(e, "%s: a packed ELF file; unpack it first", path)
                               : load_elf(b, path, s, relocate ? raw_base : 0, out, e);
@@ -326,17 +327,6 @@ bool load_raw(struct bus *b, const char *path, gpa addr, uint64_t max, uint64_t 
 
     source_close(s);
     return ok;
-}
-
-bool load_size(const char *path, uint64_t *len, struct err *e)
-{
-    struct source *s = source_open(path, false, e);
-
-    if (!s)
-        return false;
-    *len = source_file_size(s);
-    source_close(s);
-    return true;
 }
 
 bool loader_looks_like_kernel(const char *path, struct err *e)

@@ -25,7 +25,7 @@ struct loaded {
 };
 
 /*
- * Load a kernel: a Linux Image goes to ram_base + its text_offset, a raw binary to `raw_base`, an ELF program to its own
+ * Load a kernel: a Linux Image goes to ram_base + its text_offset, but not below raw_base, a raw binary to `raw_base`, an ELF program to its own
  * physical addresses, or, when those lie outside memory (vmlinux), with its lowest at raw_base.
  */
 bool load_kernel(struct bus *b, const char *path, gpa ram_base, gpa raw_base, struct loaded *out, struct err *e);
@@ -35,8 +35,6 @@ bool load_firmware(struct bus *b, const char *path, gpa base, struct loaded *out
 bool load_file(struct bus *b, const char *path, bool has_addr, gpa addr, bool raw, struct loaded *out, struct err *e);
 /* The bytes of a file at addr, at most max; *len is how many. */
 bool load_raw(struct bus *b, const char *path, gpa addr, uint64_t max, uint64_t *len, struct err *e);
-/* Its size without loading it, -1 with e set. Fails for what is not a regular file. */
-bool load_size(const char *path, uint64_t *len, struct err *e);
 
 /* By the first bytes. false with e->msg empty: no kernel; with a message: unreadable. */
 bool loader_looks_like_kernel(const char *path, struct err *e);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cpu/riscv/config.h"
 #include "frontend/loader.h"
 
 struct run_cli {
@@ -40,7 +41,6 @@ STRING_OPTION(append)
 STRING_OPTION(dtb)
 STRING_OPTION(dumpdtb)
 STRING_OPTION(signature)
-STRING_OPTION(cpu)
 STRING_OPTION(name)
 STRING_OPTION(log_file)
 STRING_OPTION(dfilter)
@@ -48,6 +48,19 @@ FLAG_OPTION(no_reboot)
 FLAG_OPTION(paused)
 FLAG_OPTION(snapshot)
 FLAG_OPTION(semihosting)
+
+static bool run_cpu(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+
+    (void)e;
+    if (!strcmp(arg, "help")) {
+        isa_config_help(stdout);
+        r->done = true;
+    }
+    r->c->cpu = config_str(r->c, arg);
+    return true;
+}
 
 static bool run_memory(void *ctx, const char *arg, struct err *e)
 {

@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "cpu/riscv/config.h"
 #include "frontend/version.h"
 
 enum { SPECS = 16 };
@@ -172,6 +173,10 @@ static bool opt_cpu(void *ctx, const char *arg, struct err *e)
     struct qemu_cli *q = ctx;
 
     (void)e;
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        isa_config_help(stdout);
+        q->done = true;
+    }
     q->c->cpu = config_str(q->c, arg);
     return true;
 }

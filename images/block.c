@@ -11,8 +11,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include "images/image.h"
 
@@ -23,11 +21,7 @@ enum {
     WINDOW = 64,             /* scatter-gather entries a piece has at most */
     PIECE = 2 << 20,         /* bytes of data moved between looks at `cancelled` */
     PIECE_CLEAR = 256 << 20, /* the same for discard and write-zeroes, which are cheap by the byte */
-    TRY_READ = 256 << 10, /* bytes moved on the submitter's thread at most; larger copies are better done beside it */
-    TRY_WRITE = 64 << 10,
-    SLOW_NS =
-        2000000, /* a write that slept longer waited for the host's disk: leave writes to the workers for a while */
-    SLOW_PAUSE_NS = 1000000000,
+    TRY_MAX = 64 << 10,      /* larger copies are better done beside the vCPU */
 };
 
 struct block {
@@ -37,9 +31,8 @@ struct block {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work, quiet;
     struct block_req *head, **tail;
-    unsigned queued, in_flight, flushes, idle, threads, max_threads;
+    unsigned queued, in_flight, idle, threads, max_threads;
     bool closing;
-    uint64_t slow_until; /* host time, ns */
     pthread_t thread[WORKERS_MAX];
     struct block_info stat; /* the counters only; atomic access */
 };
@@ -123,65 +116,18 @@ static void account(struct block *b, const struct block_req *r, int result)
     }
 }
 
-/* When this thread began something, and how often it had slept before. */
-struct moment {
-    uint64_t ns;
-    long slept;
-};
-
-static struct moment moment(void)
-{
-    struct timespec t;
-    struct rusage u;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    getrusage(RUSAGE_THREAD, &u);
-    return (struct moment){(uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec, u.ru_nvcsw};
-}
-
-/* Few file systems can refuse to wait in a buffered write, so watch what writes do instead. */
-static bool may_write_here(struct block *b, const struct block_req *r, uint64_t now)
-{
-    bool ok = r->len <= TRY_WRITE && !b->writethrough && !(r->flags & BLOCK_FUA);
-
-    pthread_mutex_lock(&b->lock);
-    ok = ok && !b->flushes && now >= b->slow_until; /* behind a flush it would wait */
-    pthread_mutex_unlock(&b->lock);
-    return ok;
-}
-
-/* A long time without sleeping is the host's scheduler, not its disk. */
-static void note_write(struct block *b, struct moment began)
-{
-    struct moment now = moment();
-
-    if (now.ns - began.ns < SLOW_NS || now.slept == began.slept)
-        return;
-    pthread_mutex_lock(&b->lock);
-    b->slow_until = now.ns + SLOW_PAUSE_NS;
-    pthread_mutex_unlock(&b->lock);
-}
-
-/*
- * Measured on a busy 2-core host, 4 KiB at queue depth 1 through virtio-blk: 3 to 5 us here, 70 to 240 us through a
- * worker, which is mostly the two thread switches.
- */
 bool block_try(struct block *b, struct block_req *r, int *result)
 {
-    struct moment began;
     int ret;
 
-    r->cancelled = false;
-    if (r->op == BLOCK_READ && r->len <= TRY_READ) {
-        ret = perform(b, r, IMAGE_NOWAIT);
-        if (ret == -EAGAIN)
-            return false;
-    } else if (r->op == BLOCK_WRITE && may_write_here(b, r, (began = moment()).ns)) {
-        ret = perform(b, r, 0);
-        note_write(b, began);
-    } else {
+    if ((r->op != BLOCK_READ && r->op != BLOCK_WRITE) || r->len > TRY_MAX || r->iovcnt > WINDOW)
         return false;
-    }
+    if (r->op == BLOCK_WRITE && (b->writethrough || r->flags & BLOCK_FUA))
+        return false;
+    r->cancelled = false;
+    ret = perform(b, r, IMAGE_NOWAIT);
+    if (ret == -EAGAIN)
+        return false;
     account(b, r, ret);
     *result = ret;
     return true;
@@ -212,7 +158,6 @@ static void *worker(void *arg)
 
     pthread_mutex_lock(&b->lock);
     while ((r = next_request(b))) {
-        bool is_flush = r->op == BLOCK_FLUSH;
         int ret;
 
         pthread_mutex_unlock(&b->lock);
@@ -220,7 +165,6 @@ static void *worker(void *arg)
         account(b, r, ret);
         r->done(r, ret); /* r may be gone */
         pthread_mutex_lock(&b->lock);
-        b->flushes -= is_flush;
         if (!--b->in_flight)
             pthread_cond_broadcast(&b->quiet);
     }
@@ -254,7 +198,6 @@ void block_submit(struct block *b, struct block_req *r)
     *b->tail = r;
     b->tail = &r->next;
     b->in_flight++;
-    b->flushes += r->op == BLOCK_FLUSH;
     if (++b->queued > b->idle && b->threads < b->max_threads)
         start_worker(b); /* on failure the others (block_open started one) do the work */
     pthread_cond_signal(&b->work);
@@ -272,7 +215,6 @@ bool block_cancel(struct block *b, struct block_req *r)
             if (b->tail == &r->next)
                 b->tail = p;
             b->queued--;
-            b->flushes -= r->op == BLOCK_FLUSH;
             if (!--b->in_flight)
                 pthread_cond_broadcast(&b->quiet);
             found = true;

@@ -51,8 +51,8 @@ struct block *block_open(const struct block_options *o, struct err *e);
 void block_close(struct block *b); /* waits for requests in flight, flushes; no submit may run beside it */
 void block_submit(struct block *b, struct block_req *r);
 /*
- * Do r here and now when it is small and will hardly block: a read of what is in the host's page cache, a write while
- * writes have been quick. true: done, with the result in *result and `done` not called. false: submit it.
+ * Do r here and now when it is small and cannot block (its data is in the host's page cache). true: done, with the
+ * result in *result and `done` not called. false: nothing happened that counts; submit it.
  */
 bool block_try(struct block *b, struct block_req *r, int *result);
 /*

@@ -227,9 +227,9 @@ void sbi_reset_hart(struct rv *c)
     write_counteren(c, 0x106, 7, all);
     counters_set_inhibit(c, ~UINT32_C(7));
     write_envcfg(c, 0x30a, ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE | ENVCFG_PBMTE | ENVCFG_STCE, all);
+    write_mseccfg(c, 0x747, UINT64_C(0x300), all); /* SSEED, USEED: a kernel with Zkr reads seed itself */
     for (unsigned n = 0; n < 4; n++)
         write_stateen(c, 0x30c + n, all, all);
-    write_mseccfg(c, 0, UINT64_C(0x200), all); /* SSEED: the seed CSR for S-mode, not for U */
     pmp_open(c);
     sbi_pmu_reset(c);
     atomic_fetch_and(&c->v.attention, ~(uint32_t)ATT_WFI);

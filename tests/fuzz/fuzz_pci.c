@@ -67,15 +67,13 @@ static gpa address(struct fuzz_in *in)
 static void event(struct fuzz_in *in, unsigned kind)
 {
     struct toy *t = &toy[kind & 1];
-    unsigned bar;
 
     switch (kind >> 1 & 3) {
     case 0: pci_intx(&t->pci, fuzz_take(in, 1) & 1); break;
     case 1: pci_msix_notify(&t->pci, (unsigned)fuzz_take(in, 1)); break;
     default: /* a BAR to a place in a window */
         device_lock(&t->pci.dev);
-        bar = (unsigned)fuzz_take(in, 1) % 6;
-        pci_config_write(&t->pci, 0x10 + 4 * bar, (uint32_t)(MEM32 + fuzz_take(in, 2)), 4);
+        pci_config_write(&t->pci, 0x10 + 4 * (fuzz_take(in, 1) % 6), (uint32_t)(MEM32 + fuzz_take(in, 2)), 4);
         pci_config_write(&t->pci, 4, 7, 2);
         device_unlock(&t->pci.dev);
     }

@@ -1,0 +1,150 @@
+/* What a machine has of the host: disks, character devices, monitors. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/chardev_null.h"
+#include "frontend/machine_parts.h"
+#include "images/block.h"
+
+enum { FLUSH_MS = 10000 }; /* how long a slow reader of our output may take at the end */
+
+bool machine_open_drives(struct machine *m, struct err *e)
+{
+    for (unsigned i = 0; i < m->config->drives; i++) {
+        const struct drive_config *d = &m->config->drive[i];
+        struct block_options o = {
+            .path = d->file,
+            .format = d->format,
+            .read_only = d->read_only,
+            .snapshot = d->snapshot || (m->config->snapshot && !d->read_only),
+            .writethrough = d->writethrough,
+            .ignore_discard = d->no_discard,
+        };
+
+        if (d->layer)
+            continue;
+        m->block[i] = block_open(&o, e);
+        if (!m->block[i])
+            return err_prefix(e, "drive");
+    }
+    return true;
+}
+
+static void key_quit(void *arg) { machine_request_quit(arg, 0); }
+
+static const char *key_commit(void *arg)
+{
+    const struct machine *m = arg;
+
+    for (unsigned i = 0; i < m->config->drives; i++)
+        if (m->config->snapshot || m->config->drive[i].snapshot)
+            return "disks opened with snapshot cannot be committed";
+    return "nothing to commit: disks are written as the guest writes";
+}
+
+static bool open_chardev(struct machine *m, unsigned i, struct err *e)
+{
+    const struct chardev_config *c = &m->config->chardev[i];
+    struct chardev_env env = {.loop = m->loop, .gate = m->gate, .tty = m->tty};
+    struct mux_actions actions = {.quit = key_quit, .commit = key_commit, .arg = m};
+    struct chardev *dev = chardev_open(&env, c, e);
+
+    if (!dev)
+        return false;
+    if (!c->mux) {
+        m->chardev[i] = dev;
+        return true;
+    }
+    m->mux[i] = mux_new(dev, m->loop, m->config->escape, &actions);
+    if (m->mux[i])
+        return true;
+    dev->free(dev);
+    return err_set(e, "out of memory");
+}
+
+bool machine_open_chardevs(struct machine *m, struct err *e)
+{
+    m->silent = chardev_null_new();
+    if (!m->silent)
+        return err_set(e, "out of memory");
+    for (unsigned i = 0; i < m->config->chardevs; i++)
+        if (!open_chardev(m, i, e))
+            return err_prefix(e, "character device '%s'", m->config->chardev[i].id ? m->config->chardev[i].id : "");
+    m->serial = machine_chardev(m, m->config->serials ? m->config->serial[0] : PORT_NONE);
+    return m->serial || err_set(e, "out of memory");
+}
+
+struct chardev *machine_chardev(struct machine *m, int n)
+{
+    if (n < 0)
+        return m->silent;
+    return m->mux[n] ? mux_port(m->mux[n], NULL, NULL) : m->chardev[n];
+}
+
+bool machine_attach_monitors(struct machine *m, struct err *e)
+{
+    for (unsigned i = 0; i < m->config->monitors; i++) {
+        int n = m->config->monitor[i];
+        struct chardev *c;
+
+        m->monitor[i] = monitor_new(m);
+        if (!m->monitor[i])
+            return err_set(e, "out of memory");
+        c = m->mux[n] ? mux_port(m->mux[n], monitor_focus, m->monitor[i]) : m->chardev[n];
+        if (!c)
+            return err_set(e, "more users of one character device than it can take");
+        monitor_attach(m->monitor[i], c, !m->mux[n]);
+    }
+    return true;
+}
+
+static struct chardev *host_end(const struct machine *m, unsigned i)
+{
+    return m->mux[i] ? mux_host(m->mux[i]) : m->chardev[i];
+}
+
+bool machine_chardev_open(const struct machine *m, unsigned n)
+{
+    const struct chardev *c = host_end(m, n);
+
+    return c && c->open;
+}
+
+void machine_flush_chardevs(struct machine *m)
+{
+    for (unsigned i = 0; i < m->config->chardevs; i++) {
+        struct chardev *c = host_end(m, i);
+
+        if (c && m->config->chardev[i].kind != CHARDEV_NULL)
+            stream_flush(stream_of(c), m->config->chardev[i].kind == CHARDEV_PTY ? 100 : FLUSH_MS);
+    }
+}
+
+void machine_close_io(struct machine *m)
+{
+    for (unsigned i = 0; i < m->config->chardevs; i++) {
+        if (m->mux[i])
+            mux_free(m->mux[i]);
+        else if (m->chardev[i])
+            m->chardev[i]->free(m->chardev[i]);
+    }
+    for (unsigned i = 0; i < m->config->monitors; i++)
+        monitor_free(m->monitor[i]);
+    for (unsigned i = 0; i < m->config->drives; i++)
+        if (m->block[i])
+            block_close(m->block[i]);
+    if (m->silent)
+        m->silent->free(m->silent);
+}
+
+struct block *machine_drive(const struct machine *m, unsigned n, const char **id)
+{
+    for (unsigned i = 0; i < m->config->drives; i++) {
+        if (!m->block[i] || n--)
+            continue;
+        *id = m->config->drive[i].id ? m->config->drive[i].id : "drive";
+        return m->block[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,105 @@
+/* The inside of struct machine, shared by machine.c (life), machine_devices.c (board) and machine_io.c (consoles, disks). */
+#ifndef FRONTEND_MACHINE_PARTS_H
+#define FRONTEND_MACHINE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cpu/riscv/config.h"
+#include "cpu/riscv/rv.h"
+#include "devices/device.h"
+#include "devices/virtio.h"
+#include "frontend/boot.h"
+#include "frontend/chardevs.h"
+#include "frontend/machine.h"
+#include "frontend/monitor.h"
+#include "frontend/mux.h"
+
+enum { DEVICES_MAX = 160, NAME_LEN = 40 };
+
+/* Why vCPUs stand still. */
+enum { HALT_STOPPED = 1, HALT_REQUEST = 2, HALT_RESET = 4, HALT_END = 8 };
+
+struct hart_thread {
+    struct machine *m;
+    struct rv *c;
+    pthread_t thread;
+    bool started, stopped; /* under m->lock */
+};
+
+struct machine {
+    const struct machine_config *config;
+    struct tty *tty;
+    struct isa_config isa;
+    bool isa_ready;
+    struct log *log;
+    struct clock *clock;
+    struct loop *loop;
+    struct gate *gate;
+    struct bus *bus;
+    struct translator *translator;
+    struct sbi *sbi;
+    struct boot boot;
+    uint8_t *mrom;
+
+    struct device *devices; /* newest first */
+    unsigned device_count;
+    char names[DEVICES_MAX][NAME_LEN];
+    struct device *plic, *aclint, *sswi, *pci, *fw_cfg, *htif;
+    struct device *slot[8]; /* virtio-mmio */
+    bool slot_used[8];
+    struct device *flash[2];
+
+    struct block *block[CONFIG_MAX]; /* of config->drive */
+    struct chardev *chardev[CONFIG_MAX];
+    struct mux *mux[CONFIG_MAX];
+    struct monitor *monitor[CONFIG_MAX];
+    struct chardev *silent; /* for devices with no chardev */
+    struct chardev htif_console;
+    struct chardev *serial; /* what the serial port and the SBI console write to */
+
+    struct hart_thread hart[CONFIG_MAX_CPUS];
+    unsigned harts;
+    bool threads_started;
+    _Atomic uint32_t halt; /* HALT_* */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* under lock */
+    bool request_pending, request_quit;
+    enum machine_event request;
+    int request_code;
+    /* loop's thread */
+    int exit_code;
+    struct err failure; /* a reset that could not load its files again */
+};
+
+static inline struct device_env machine_env(const struct machine *m)
+{
+    return (struct device_env){.clock = m->clock, .log = m->log, .bus = m->bus, .gate = m->gate};
+}
+
+/* machine_io.c */
+bool machine_open_drives(struct machine *m, struct err *e);
+bool machine_open_chardevs(struct machine *m, struct err *e);
+bool machine_attach_monitors(struct machine *m, struct err *e);
+/* The device end of chardev n of the config (a port of its mux); negative: a silent one. */
+struct chardev *machine_chardev(struct machine *m, int n);
+void machine_flush_chardevs(struct machine *m);
+void machine_close_io(struct machine *m);
+
+/* machine_devices.c */
+bool machine_build_board(struct machine *m, struct err *e);
+bool machine_build_htif(struct machine *m, struct err *e);
+/* virtio devices of the config. machine_virtio.c */
+bool machine_build_virtio(struct machine *m, struct err *e);
+/* Take d (NULL: out of memory, or e is set already when `made`) into the list. */
+bool machine_adopt(struct machine *m, struct device *d, struct err *e);
+const char *machine_device_name(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* semihost.c: struct rv_host.semihost */
+bool machine_semihost(void *arg, struct rv *c);
+/* Bytes from the guest to the serial console; waits a little when it is full, but never for ever. */
+void machine_console_write(void *arg, const void *buf, size_t len);
+size_t machine_console_read(void *arg, void *buf, size_t len);
+
+#endif

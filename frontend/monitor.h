@@ -1,0 +1,37 @@
+/*
+ * The monitor: commands typed by a person or a script, on any character device.
+ *
+ * One table of commands, one of `info` subjects: help and completion come from them. Output lines end with \r\n and
+ * input is echoed, as scripts written for QEMU's monitor expect.
+ */
+#ifndef FRONTEND_MONITOR_H
+#define FRONTEND_MONITOR_H
+
+#include <stdio.h>
+
+#include "devices/chardev.h"
+
+struct machine;
+struct monitor;
+
+/* NULL: out of memory. */
+struct monitor *monitor_new(struct machine *m);
+void monitor_free(struct monitor *mon);
+/* Be c's device end. greet: banner and prompt at once (not where a mux decides by its focus). */
+void monitor_attach(struct monitor *mon, struct chardev *c, bool greet);
+void monitor_focus(void *mon, bool in); /* for mux_port */
+
+/* Execute one line and print its answer; for tests and for human-monitor-command. */
+void monitor_execute(struct machine *m, const char *line, FILE *out);
+/* Words that may follow what is typed: calls fn for each. */
+void monitor_complete(const char *typed, void (*fn)(void *arg, const char *word), void *arg);
+
+/* A row of either table. */
+struct monitor_row {
+    const char *name, *args, *help;
+    void (*run)(struct machine *m, char *args, FILE *out);
+};
+extern const struct monitor_row monitor_info_rows[]; /* monitor_info.c; ends with name NULL */
+void monitor_examine(struct machine *m, char *args, bool physical, FILE *out);
+
+#endif
