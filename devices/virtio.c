@@ -86,10 +86,16 @@ void virtio_add_queue(struct virtio_dev *v, unsigned index, unsigned size)
     virtq_reset_state(&v->vq[index]);
 }
 
+/* The driver follows 1.0 or later. Some (xv6) use the modern registers and do not accept VERSION_1. */
+static bool modern_driver(const struct virtio_dev *v)
+{
+    return virtio_has(v, VIRTIO_F_VERSION_1) || v->status & VIRTIO_FEATURES_OK;
+}
+
 bool virtio_running(const struct virtio_dev *v)
 {
     /* Legacy drivers use their queues before DRIVER_OK (virtio 1.2, 3.1.2). */
-    return !v->broken && (v->status & VIRTIO_DRIVER_OK || (v->status && !virtio_has(v, VIRTIO_F_VERSION_1)));
+    return !v->broken && (v->status & VIRTIO_DRIVER_OK || (v->status && !modern_driver(v)));
 }
 
 void virtio_interrupt(struct virtio_dev *v, uint8_t cause, uint16_t vector)
@@ -112,7 +118,7 @@ void virtio_broken(struct virtio_dev *v, const char *why)
         return;
     log_guest(&v->dev, "%s; stopped until reset", why);
     v->broken = true;
-    if (!virtio_has(v, VIRTIO_F_VERSION_1))
+    if (!modern_driver(v))
         return;
     v->status |= VIRTIO_NEEDS_RESET;
     if (v->status & VIRTIO_DRIVER_OK)
@@ -201,6 +207,7 @@ void virtio_set_features_legacy(struct virtio_dev *v, uint32_t val)
     v->features = val & (uint32_t)v->offered;
 }
 
+/* A driver that does not accept VERSION_1 is let in, as QEMU does it: xv6 is one. */
 static bool features_fit(struct virtio_dev *v)
 {
     uint64_t alien = v->features & ~v->offered;
@@ -209,9 +216,7 @@ static bool features_fit(struct virtio_dev *v)
         log_guest(&v->dev, "features 0x%" PRIx64 " were not offered", alien);
     else if (!virtio_has(v, VIRTIO_F_VERSION_1))
         log_guest(&v->dev, "VERSION_1 not accepted through the modern interface");
-    else
-        return true;
-    return false;
+    return !alien;
 }
 
 void virtio_set_status(struct virtio_dev *v, uint8_t val, bool legacy)

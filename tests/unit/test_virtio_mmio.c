@@ -91,9 +91,6 @@ static void features_ok_only_for_what_was_offered(void **state)
     vg_wr(&g, 0x024, 0);
     vg_wr(&g, 0x020, 0);
     vg_wr(&g, 0x024, 1);
-    vg_wr(&g, 0x020, 0); /* without VERSION_1 */
-    vg_wr(&g, 0x070, 11);
-    CHECK_EQ(vg_rd(&g, 0x070), 3);
     vg_wr(&g, 0x020, 1);
     vg_wr(&g, 0x070, 11);
     CHECK_EQ(vg_rd(&g, 0x070), 11);
@@ -102,6 +99,58 @@ static void features_ok_only_for_what_was_offered(void **state)
     vg_wr(&g, 0x070, 0);
     CHECK_EQ(vg_rd(&g, 0x070), 0);
     CHECK_EQ(v->features, 0);
+    end();
+}
+
+/* xv6 looks at the low 32 bits only, yet expects FEATURES_OK to stay. */
+static void driver_without_version_1_is_served(void **state)
+{
+    struct vg_queue q;
+    unsigned id;
+    uint32_t len;
+
+    (void)state;
+    begin(false);
+    vg_wr(&g, 0x070, 1);
+    vg_wr(&g, 0x070, 3);
+    vg_wr(&g, 0x020, 0);
+    vg_wr(&g, 0x070, 11);
+    CHECK_EQ(vg_rd(&g, 0x070), 11);
+    vg_queue_init(&g, &q, 0, 8);
+    vg_queue_on(&q);
+    vg_wr(&g, 0x070, 15);
+    struct vg_buf b = {vg_alloc(&g, 16, 16), 16, true};
+    vg_add(&q, &b, 1, false);
+    vg_kick(&q);
+    CHECK(vg_used(&q, &id, &len));
+    CHECK_EQ(len, 16);
+    end();
+}
+
+/* Old xv6: version 1, FEATURES_OK and DRIVER_OK set before the queue is placed, no alignment written. */
+static void legacy_driver_that_places_its_queue_last(void **state)
+{
+    struct vg_queue q;
+    unsigned id;
+    uint32_t len;
+
+    (void)state;
+    begin(true);
+    vg_wr(&g, 0x070, 1);
+    vg_wr(&g, 0x070, 3);
+    vg_wr(&g, 0x020, 0);
+    vg_wr(&g, 0x070, 11);
+    vg_wr(&g, 0x070, 15);
+    vg_wr(&g, 0x028, 4096);
+    vg_queue_init(&g, &q, 0, 8);
+    vg_wr(&g, 0x030, 0);
+    vg_wr(&g, 0x038, 8);
+    vg_wr(&g, 0x040, (uint32_t)(q.desc / 4096));
+    struct vg_buf b = {vg_alloc(&g, 16, 16), 16, true};
+    vg_add(&q, &b, 1, false);
+    vg_kick(&q);
+    CHECK(vg_used(&q, &id, &len));
+    CHECK_EQ(len, 16);
     end();
 }
 
@@ -214,6 +263,8 @@ int main(void)
         cmocka_unit_test(empty_slot_has_device_id_0),
         cmocka_unit_test(features_are_windows_of_32_bits),
         cmocka_unit_test(features_ok_only_for_what_was_offered),
+        cmocka_unit_test(driver_without_version_1_is_served),
+        cmocka_unit_test(legacy_driver_that_places_its_queue_last),
         cmocka_unit_test(queue_registers),
         cmocka_unit_test(legacy_queue_by_page_number),
         cmocka_unit_test(narrow_and_wide_accesses),
