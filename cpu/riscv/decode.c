@@ -318,19 +318,30 @@ static bool reaches(const struct pattern *p, unsigned b, unsigned top, unsigned 
     return overlap(p, &where);
 }
 
+/* The patterns with words in list `top` of bucket b, in order. Returns how many. */
+static unsigned select_patterns(const struct pattern *p, unsigned n, unsigned b, unsigned top, unsigned top_mask,
+                                struct pattern *out)
+{
+    unsigned k = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        if (reaches(&p[i], b, top, top_mask))
+            out[k++] = p[i];
+    return k;
+}
+
 static bool index_rows(struct insn_index *x, const struct pattern *p, unsigned n, struct err *e)
 {
     unsigned nlist = 0, nref = 0;
+    struct pattern *here = calloc(MAX_ROWS, sizeof *here); /* those of one bucket */
 
     x->list = calloc(BUCKETS * LISTS, sizeof *x->list);
     x->ref = calloc(MAX_REFS, sizeof *x->ref);
-    if (!x->list || !x->ref)
-        return err_set(e, "out of memory");
-    for (unsigned b = 0; b < BUCKETS; b++) {
-        unsigned mask = 0;
+    for (unsigned b = 0; b < BUCKETS && here && x->list && x->ref; b++) {
+        unsigned count = select_patterns(p, n, b, 0, 0, here), mask = 0;
 
-        for (unsigned i = 0; i < n; i++)
-            if (reaches(&p[i], b, 0, 0) && p[i].mask >> 25)
+        for (unsigned i = 0; i < count; i++)
+            if (here[i].mask >> 25)
                 mask = LISTS - 1;
         x->bucket[b].lists = (uint16_t)nlist;
         x->bucket[b].mask = (uint16_t)mask;
@@ -338,13 +349,16 @@ static bool index_rows(struct insn_index *x, const struct pattern *p, unsigned n
             struct list *l = &x->list[nlist++];
 
             l->first = (uint16_t)nref;
-            for (unsigned i = 0; i < n && nref < MAX_REFS - 1; i++)
-                if (reaches(&p[i], b, top, mask))
-                    x->ref[nref++] = p[i];
-            l->count = (uint16_t)(nref - l->first);
+            l->count = (uint16_t)select_patterns(here, count, b, top, mask, x->ref + nref);
+            nref += l->count;
+            if (nref > MAX_REFS - MAX_ROWS) {
+                free(here);
+                return err_set(e, "the instruction table is too large for its index");
+            }
         }
     }
-    return true;
+    free(here);
+    return (here && x->list && x->ref) || err_set(e, "out of memory");
 }
 
 /* Does the rule of a compressed row allow w? */
