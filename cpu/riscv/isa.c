@@ -67,6 +67,8 @@ static void rv_reset(struct vcpu *v)
     c->mstatus = rv_has(c, EXT_U) ? UINT64_C(2) << 32 : 0;
     c->mstatus |= rv_has(c, EXT_S) ? UINT64_C(2) << 34 : 0;
     c->misa = misa(c);
+    c->menvcfg =
+        rv_has(c, EXT_SVADU) && !rv_has(c, EXT_SVADE) ? ENVCFG_ADUE : 0; /* as QEMU's virt comes out of reset */
     c->stimecmp = ~UINT64_C(0);
     atomic_store(&c->irq_soft, 0);
     counters_reset(c);

@@ -212,7 +212,7 @@ void sbi_park(struct rv *c, enum sbi_hsm_state state)
     atomic_fetch_or(&c->v.attention, ATT_WFI);
 }
 
-/* What firmware sets up before it enters S-mode, chosen as OpenSBI does; A and D bits are set by hardware. */
+/* What firmware sets up before it enters S-mode, chosen as OpenSBI does. */
 void sbi_reset_hart(struct rv *c)
 {
     uint64_t all = ~UINT64_C(0);
@@ -226,7 +226,7 @@ void sbi_reset_hart(struct rv *c)
     write_counteren(c, 0x306, all, all);
     write_counteren(c, 0x106, 7, all);
     counters_set_inhibit(c, ~UINT32_C(7));
-    write_envcfg(c, 0x30a, ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_ADUE | ENVCFG_PBMTE | ENVCFG_STCE, all);
+    write_envcfg(c, 0x30a, c->menvcfg | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_PBMTE | ENVCFG_STCE, all);
     write_mseccfg(c, 0x747, UINT64_C(0x300), all); /* SSEED, USEED: a kernel with Zkr reads seed itself */
     for (unsigned n = 0; n < 4; n++)
         write_stateen(c, 0x30c + n, all, all);

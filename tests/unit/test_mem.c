@@ -277,6 +277,9 @@ static void a_page_made_valid_is_seen_without_a_fence(void **state) /* Svvptc */
 static void a_and_d_are_set_by_hardware_only_with_adue(void **state)
 {
     (void)state;
+    hart_mode(&h, PRIV_M);
+    csr_set(&h, 0x30a, 0);
+    hart_mode(&h, PRIV_S);
     map(ROOT, 0, PAGE(0), V | R | W);
     load_faults(VA, 8, CAUSE_LOAD_PAGE, VA);
     map(ROOT, 0, PAGE(0), V | R | W | A);
