@@ -152,8 +152,8 @@ static bool machine_run(struct machine *m, struct watchdog *w, const uint8_t *im
 
     memcpy(bus_ram(m->bus, GEN_RAM, GEN_IMAGE_SIZE), image, GEN_IMAGE_SIZE);
     translator_flush(m->t);
+    v->icount = 0; /* first: reset counts instret from it */
     riscv_isa.reset(v);
-    v->icount = 0;
     atomic_store(&v->attention, 0);
     pthread_mutex_lock(&w->lock);
     w->running = v;
