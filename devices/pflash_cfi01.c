@@ -202,6 +202,7 @@ static void write_out(struct pflash *f)
 
 static void changed(struct pflash *f, uint32_t off, uint32_t len)
 {
+    bus_rom_written(f->dev.bus, f->dev.region.base + off, len);
     if (!f->backing)
         return;
     for (uint32_t p = off / PAGE_SIZE; p <= (off + len - 1) / PAGE_SIZE; p++)

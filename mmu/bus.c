@@ -446,6 +446,12 @@ bool dma_write(struct bus *b, gpa addr, const void *buf, uint64_t len)
     return true;
 }
 
+void bus_rom_written(struct bus *b, gpa addr, uint64_t len)
+{
+    if (len && b->written)
+        b->written(b->written_arg, addr, len);
+}
+
 void bus_on_code_written(struct bus *b, bus_code_written *fn, void *arg)
 {
     b->written_arg = arg;

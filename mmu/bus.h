@@ -98,6 +98,9 @@ bool dma_write(struct bus *b, gpa addr, const void *buf, uint64_t len);
 void *dma_map(struct bus *b, gpa addr, uint64_t *len, bool write);
 void dma_written(struct bus *b, gpa addr, uint64_t len);
 
+/* The owner of ROM (flash) changed len bytes of it: whoever made translations is told, as for RAM. */
+void bus_rom_written(struct bus *b, gpa addr, uint64_t len);
+
 void bus_on_code_written(struct bus *b, bus_code_written *fn, void *arg);
 int bus_ram_fd(const struct bus *b, gpa addr, uint64_t *offset); /* the shared-memory file behind addr, -1 if none */
 

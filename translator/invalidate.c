@@ -131,6 +131,23 @@ void invalidate_page_written(void *arg, gpa page, uint8_t *page_flags)
     page_unwatch(arg, page & PAGE_MASK, page_flags);
 }
 
+/* Flash: no flags watch it, its owner says when it changed (bus_rom_written). */
+static void page_forget(struct translator *t, gpa page)
+{
+    struct code_page *p;
+    bool any = false;
+
+    pthread_mutex_lock(&t->lock);
+    while ((p = tb_page(&t->tbs, page)) && p->first) {
+        tb_kill(t, p->first);
+        any = true;
+    }
+    if (any)
+        reclaim_new_epoch(t);
+    reclaim_run(t);
+    pthread_mutex_unlock(&t->lock);
+}
+
 void invalidate_range(void *arg, gpa addr, uint64_t len)
 {
     struct translator *t = arg;
@@ -140,6 +157,8 @@ void invalidate_range(void *arg, gpa addr, uint64_t len)
 
         if (r && r->kind == REGION_RAM)
             page_unwatch(t, page, &r->page_flags[(page - r->base) >> PAGE_BITS]);
+        else
+            page_forget(t, page);
     }
 }
 

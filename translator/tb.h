@@ -116,7 +116,7 @@ struct code_page {
     struct tb *first;         /* blocks with bytes in it, through page_next[tb_page_index] */
     struct tb_ids *ids;
     struct code_page *hash_next, *dirty_next;
-    uint8_t *flags;           /* PAGE_* of a RAM page; NULL: ROM, nobody writes it */
+    uint8_t *flags;           /* PAGE_* of a RAM page; NULL: ROM, whose owner tells of changes */
     uint8_t *host;            /* of the RAM page */
     bool dirty;               /* on the dirty list: fence.i compares its blocks with their bytes */
     unsigned redirtied;       /* times it was written after being armed */

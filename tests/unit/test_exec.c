@@ -327,6 +327,32 @@ static void a_flush_makes_new_code_seen(void **state)
     on_each_engine(flush_forgets_everything);
 }
 
+static uint8_t rom[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+
+/* Flash has no flags to watch: its owner tells the bus. */
+static void flash_programmed(void)
+{
+    static const uint32_t a[] = {TOY(TOY_ADDI, 1, 0, 1), TOY(TOY_HALT, 0, 0, 0)}, b[] = {TOY(TOY_ADDI, 1, 0, 2)};
+    const gpa at = 0x20000000;
+    struct err e;
+
+    memcpy(rom, a, sizeof a);
+    CHECK(bus_add_rom(m.bus, "rom", at, sizeof rom, rom, NULL, NULL, &e));
+    for (unsigned i = 0; i < 10; i++)
+        CHECK_EQ(toy_run(&m, 0, at), RUN_STOP);
+    CHECK_EQ(cpu(0)->r[1], 1);
+    memcpy(rom, b, sizeof b);
+    bus_rom_written(m.bus, at, sizeof b);
+    CHECK_EQ(toy_run(&m, 0, at), RUN_STOP);
+    CHECK_EQ(cpu(0)->r[1], 2);
+}
+
+static void code_in_flash_is_seen_anew_when_programmed(void **state)
+{
+    (void)state;
+    on_each_engine(flash_programmed);
+}
+
 static void dumps_show_guest_code_and_ir(void **state)
 {
     static const uint32_t code[] = {TOY(TOY_ADDI, 1, 0, 7), TOY(TOY_HALT, 0, 0, 0)};
@@ -362,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_fault_leaves_exact_state),
         cmocka_unit_test(a_jump_to_nowhere_traps_at_its_target),
         cmocka_unit_test(code_changed_by_a_store_is_seen_after_fence_i),
+        cmocka_unit_test(code_in_flash_is_seen_anew_when_programmed),
         cmocka_unit_test(an_instruction_across_pages_runs_and_is_invalidated_by_either_half),
         cmocka_unit_test(code_larger_than_the_cache_runs),
         cmocka_unit_test(loads_and_stores_reach_memory),
