@@ -64,8 +64,14 @@ struct fp_ops {
     fp_fn2 *eq, *lt, *le;
     fp_fn1 *class;
     fp_fn1 *cvt_ff; /* fmt: source */
-    fp_fn2 *cvt_fi; /* b: the operation's imm, enum ir_int, | IR_RTZ */
+    fp_fn2 *cvt_fi; /* b: the operation's imm */
     fp_fn2 *cvt_if; /* b: likewise; fmt: destination */
+    /*
+     * For IR_getfflags, setfflags and getfrm: where in the ISA's vCPU struct the bytes with flags and mode are, and the
+     * guest's flags for each value of MXCSR's bits 5..0. The flags are those in the byte and those sticky on the host.
+     */
+    uint16_t flags_offset, mode_offset;
+    const uint8_t *flags_of_host;
 };
 
 struct isa_ops {

@@ -29,7 +29,9 @@ enum ir_cond { IR_EQ, IR_NE, IR_LT, IR_GE, IR_LTU, IR_GEU };
 enum ir_mem { IR_8U, IR_8S, IR_16U, IR_16S, IR_32U, IR_32S, IR_64 };
 enum ir_amo { AMO_SWAP, AMO_ADD, AMO_XOR, AMO_AND, AMO_OR, AMO_MIN, AMO_MAX, AMO_MINU, AMO_MAXU };
 enum ir_fmt { IR_S, IR_D };
-enum ir_int { IR_I32, IR_U32, IR_I64, IR_U64, IR_RTZ = 16 };
+enum ir_int { IR_I32, IR_U32, IR_I64, IR_U64, IR_INT_MASK = 3 };
+/* Static rounding of conversions, or-ed to enum ir_int; none: dynamic. */
+enum ir_static_rm { IR_RNE = 16, IR_RTZ = 32, IR_RDN = 48, IR_RUP = 64, IR_RMM = 80, IR_STATIC_MASK = 112 };
 
 struct ir_insn {
     uint8_t op;  /* enum ir_op */

@@ -372,6 +372,14 @@ static inline bool csr_insn(struct rv *c, const struct insn *i, enum csr_op op, 
     return true;
 }
 
+/* These are floating-point instructions to the translator, and leave FS dirty as all of them do. */
+static bool fp_status(struct rv *c, const struct insn *i) { return rv_fp_begin(c, i) && exec_csrr(c, i); }
+
+bool exec_frflags(struct rv *c, const struct insn *i) { return fp_status(c, i); }
+bool exec_frrm(struct rv *c, const struct insn *i) { return fp_status(c, i); }
+bool exec_frcsr(struct rv *c, const struct insn *i) { return fp_status(c, i); }
+bool exec_fsflags(struct rv *c, const struct insn *i) { return exec_csrrw(c, i); }
+
 bool exec_csrr(struct rv *c, const struct insn *i) { return csr_insn(c, i, CSR_SET, 0, false); }
 bool exec_csrrw(struct rv *c, const struct insn *i) { return csr_insn(c, i, CSR_WRITE, x_get(c, i->rs1), true); }
 bool exec_csrrs(struct rv *c, const struct insn *i) { return csr_insn(c, i, CSR_SET, x_get(c, i->rs1), i->rs1); }

@@ -165,10 +165,11 @@ bool rv_fp_enter(struct vcpu *v)
 }
 
 /* MXCSR bits 0 invalid, 1 denormal operand (RISC-V has no such flag), 2 divide by zero, 3 overflow, 4 underflow, 5 precision. */
-void rv_fp_flags(struct vcpu *v, uint32_t host_csr)
-{
-    struct rv *c = (struct rv *)v;
+#define FLAGS(x)                                                                                                       \
+    ((x)&1 ? SF_NV : 0) | ((x)&4 ? SF_DZ : 0) | ((x)&8 ? SF_OF : 0) | ((x)&16 ? SF_UF : 0) | ((x)&32 ? SF_NX : 0)
+#define FLAGS4(x) FLAGS(x), FLAGS((x) + 1), FLAGS((x) + 2), FLAGS((x) + 3)
+#define FLAGS16(x) FLAGS4(x), FLAGS4((x) + 4), FLAGS4((x) + 8), FLAGS4((x) + 12)
 
-    c->fflags |= (host_csr & 1 ? SF_NV : 0) | (host_csr & 4 ? SF_DZ : 0) | (host_csr & 8 ? SF_OF : 0) |
-                 (host_csr & 16 ? SF_UF : 0) | (host_csr & 32 ? SF_NX : 0);
-}
+const uint8_t rv_flags_of_host[64] = {FLAGS16(0), FLAGS16(16), FLAGS16(32), FLAGS16(48)};
+
+void rv_fp_flags(struct vcpu *v, uint32_t host_csr) { ((struct rv *)v)->fflags |= rv_flags_of_host[host_csr & 63]; }

@@ -35,5 +35,6 @@ bool fp_move_from_x(struct rv *c, const struct insn *i, enum sf_fmt f);
 extern const struct fp_ops rv_fp_ops;
 bool rv_fp_enter(struct vcpu *v);
 void rv_fp_flags(struct vcpu *v, uint32_t host_csr);
+extern const uint8_t rv_flags_of_host[64]; /* by MXCSR bits 5..0 */
 
 #endif

@@ -87,22 +87,29 @@ static uint64_t op_cvt_ff(struct vcpu *v, unsigned fmt, uint64_t a)
     return sf_box(to, r);
 }
 
+_Static_assert((int)IR_RNE == (SF_RNE + 1) << 4 && (int)IR_RMM == (SF_RMM + 1) << 4, "static modes are frm's plus one");
+
+/* The static mode in a conversion's imm, or the dynamic one. */
+static struct sf_env mode_of(const struct vcpu *v, uint64_t imm)
+{
+    uint64_t rm = imm & IR_STATIC_MASK;
+
+    return rm ? (struct sf_env){.rm = (uint8_t)((rm >> 4) - 1)} : env_of(v);
+}
+
 static uint64_t op_cvt_fi(struct vcpu *v, unsigned fmt, uint64_t a, uint64_t to)
 {
-    struct sf_env e = env_of(v);
-    uint64_t r;
+    struct sf_env e = mode_of(v, to);
+    uint64_t r = sf_to_int((enum sf_fmt)fmt, (enum sf_int)(to & IR_INT_MASK), &e, sf_unbox((enum sf_fmt)fmt, a));
 
-    if (to & IR_RTZ)
-        e.rm = SF_RTZ;
-    r = sf_to_int((enum sf_fmt)fmt, (enum sf_int)(to & 3), &e, sf_unbox((enum sf_fmt)fmt, a));
     keep_flags(v, &e);
     return r;
 }
 
 static uint64_t op_cvt_if(struct vcpu *v, unsigned fmt, uint64_t a, uint64_t from)
 {
-    struct sf_env e = env_of(v);
-    uint64_t r = sf_from_int((enum sf_fmt)fmt, (enum sf_int)(from & 3), &e, a);
+    struct sf_env e = mode_of(v, from);
+    uint64_t r = sf_from_int((enum sf_fmt)fmt, (enum sf_int)(from & IR_INT_MASK), &e, a);
 
     keep_flags(v, &e);
     return sf_box((enum sf_fmt)fmt, r);
@@ -130,4 +137,7 @@ const struct fp_ops rv_fp_ops = {
     .cvt_ff = op_cvt_ff,
     .cvt_fi = op_cvt_fi,
     .cvt_if = op_cvt_if,
+    .flags_offset = offsetof(struct rv, fflags),
+    .mode_offset = offsetof(struct rv, frm),
+    .flags_of_host = rv_flags_of_host,
 };

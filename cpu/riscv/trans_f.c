@@ -35,3 +35,15 @@ void trans_fcvt_s_lu(struct tctx *t, const struct insn *i) { gen_fp_from_int(t, 
 
 void trans_fmv_x_w(struct tctx *t, const struct insn *i) { gen_fp_to_x(t, i, IR_S); }
 void trans_fmv_w_x(struct tctx *t, const struct insn *i) { gen_fp_from_x(t, i, IR_S); }
+
+void trans_frflags(struct tctx *t, const struct insn *i) { gen_fp_status(t, i, false, true); }
+void trans_frrm(struct tctx *t, const struct insn *i) { gen_fp_status(t, i, true, false); }
+void trans_frcsr(struct tctx *t, const struct insn *i) { gen_fp_status(t, i, true, true); }
+void trans_fsflags(struct tctx *t, const struct insn *i)
+{
+    ir_val v = gen_x(t, i->rs1);
+
+    if (i->rd)
+        gen_fp_status(t, i, false, true);
+    ir_emit(t->ir, IR_setfflags, 0, v, IR_NONE, IR_NONE, 0);
+}

@@ -82,23 +82,25 @@ void gen_fp_widen(struct tctx *t, const struct insn *i)
         gen_exec(t, i);
 }
 
+/* What a conversion's imm says of rounding. */
+static int64_t static_mode(const struct insn *i) { return dynamic(i) ? 0 : (i->rm + 1) << 4; }
+
+/* Other static modes are as libm's floor, ceil and round use them, over 64 bits. */
 void gen_fp_to_int(struct tctx *t, const struct insn *i, enum ir_fmt from, enum ir_int to)
 {
-    if (dynamic(i) || i->rm == RM_RTZ) {
-        int64_t how = to | (dynamic(i) ? 0 : IR_RTZ);
-
-        gen_set_x(t, i->rd, ir_emit(t->ir, IR_fcvt_fi, from, gen_f(t, i->rs1), IR_NONE, IR_NONE, how));
-    } else {
+    if (dynamic(i) || i->rm == RM_RTZ || (to == IR_I64 && any_mode(i)))
+        gen_set_x(t, i->rd, ir_emit(t->ir, IR_fcvt_fi, from, gen_f(t, i->rs1), IR_NONE, IR_NONE, to | static_mode(i)));
+    else
         gen_exec(t, i);
-    }
 }
 
 void gen_fp_from_int(struct tctx *t, const struct insn *i, enum ir_fmt to, enum ir_int from)
 {
     bool exact = to == IR_D && (from == IR_I32 || from == IR_U32);
+    int64_t how = exact ? from : from | static_mode(i);
 
-    if (dynamic(i) || (exact && any_mode(i)))
-        gen_set_f(t, i->rd, ir_emit(t->ir, IR_fcvt_if, to, gen_x(t, i->rs1), IR_NONE, IR_NONE, from));
+    if (dynamic(i) || ((exact || from == IR_I64) && any_mode(i)))
+        gen_set_f(t, i->rd, ir_emit(t->ir, IR_fcvt_if, to, gen_x(t, i->rs1), IR_NONE, IR_NONE, how));
     else
         gen_exec(t, i);
 }
@@ -113,6 +115,19 @@ void gen_fp_store(struct tctx *t, const struct insn *i, enum ir_mem m)
     ir_val addr = gen_x(t, i->rs1);
 
     ir_emit(t->ir, IR_stf, m, addr, gen_f(t, i->rs2), IR_NONE, i->imm);
+}
+
+static ir_val status(struct tctx *t, enum ir_op op) { return ir_emit(t->ir, op, 0, IR_NONE, IR_NONE, IR_NONE, 0); }
+
+void gen_fp_status(struct tctx *t, const struct insn *i, bool mode, bool flags)
+{
+    ir_val v = mode ? status(t, IR_getfrm) : IR_NONE;
+
+    if (mode && flags)
+        v = ir_or(t->ir, ir_shli(t->ir, v, 5), status(t, IR_getfflags));
+    else if (flags)
+        v = status(t, IR_getfflags);
+    gen_set_x(t, i->rd, v);
 }
 
 void gen_fp_to_x(struct tctx *t, const struct insn *i, enum ir_fmt f)

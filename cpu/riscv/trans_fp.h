@@ -1,6 +1,6 @@
 /*
- * The shapes of trans_ functions of F and D. The IR rounds dynamically: an instruction with another static mode calls its
- * exec_, unless its result is always exact, or it truncates to an integer.
+ * The shapes of trans_ functions of F and D. The IR rounds dynamically: an instruction with a static mode calls its exec_,
+ * unless its result is always exact or it is a conversion that has the mode in the IR.
  */
 #ifndef CPU_RISCV_TRANS_FP_H
 #define CPU_RISCV_TRANS_FP_H
@@ -23,6 +23,8 @@ void gen_fp_from_int(struct tctx *t, const struct insn *i, enum ir_fmt to, enum 
 
 void gen_fp_load(struct tctx *t, const struct insn *i, enum ir_mem m);
 void gen_fp_store(struct tctx *t, const struct insn *i, enum ir_mem m);
+void gen_fp_status(struct tctx *t, const struct insn *i, bool mode, bool flags); /* rd = FRM << 5 | FFLAGS, or one */
+
 void gen_fp_to_x(struct tctx *t, const struct insn *i, enum ir_fmt f); /* raw bits */
 void gen_fp_from_x(struct tctx *t, const struct insn *i, enum ir_fmt f);
 

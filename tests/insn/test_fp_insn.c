@@ -62,12 +62,24 @@ static uint8_t random_reg(const char *disasm, char f, uint64_t r)
     return (uint8_t)(strchr(disasm, f) ? r % FREGS : FIRST_X + r % XREGS);
 }
 
+static int32_t csr_of(uint16_t op)
+{
+    switch (op) {
+    case INSN_frflags:
+    case INSN_fsflags: return 1;
+    case INSN_frrm: return 2;
+    case INSN_frcsr: return 3;
+    default: return 0;
+    }
+}
+
 static struct insn random_insn(uint16_t op)
 {
     const char *disasm = insn_rows[op].disasm;
     uint64_t r = fp_random(&rng);
     struct insn i = {.op = op, .len = 4, .rm = random_rm(), .rd = random_reg(disasm, 'D', r & 0xff)};
 
+    i.imm = csr_of(op);
     i.rs2 = random_reg(disasm, 'T', r >> 8 & 0xff);
     i.rs3 = (uint8_t)((r >> 16 & 0xff) % FREGS);
     if (insn_flags[op] & INSN_MEM) {
@@ -81,6 +93,7 @@ static struct insn random_insn(uint16_t op)
     return i;
 }
 
+static struct isa_config cfg;
 static struct rv got, want, start;
 static struct tlb_ctx got_ctx, want_ctx;
 static _Alignas(4096) uint8_t got_page[PAGE_SIZE], want_page[PAGE_SIZE];
@@ -158,6 +171,7 @@ static uint64_t f_register(void)
 static void new_state(void)
 {
     memset(&start, 0, sizeof start);
+    start.cfg = &cfg;
     start.v.isa = &isa;
     start.v.hooks = &tr.hooks;
     start.v.res_addr = (uint64_t)-1;
@@ -307,10 +321,6 @@ static void run_word(const struct host_ops *host, const struct word_case *w, str
 
 static void words_on(const struct host_ops *host)
 {
-    struct isa_config cfg;
-    struct err e = {0};
-
-    CHECK(isa_config_parse(&cfg, "max", &e));
     if (host)
         CHECK(open_host(host));
     for (unsigned n = 0; n < ARRAY_LEN(word_cases); n++) {
@@ -329,7 +339,6 @@ static void words_on(const struct host_ops *host)
     }
     if (host)
         close_host();
-    isa_config_fini(&cfg);
 }
 
 static void words_by_exec(void **state) { (void)state, words_on(NULL); }
@@ -344,8 +353,11 @@ static void jit_blocks(void **state) { (void)state, random_blocks(host_jit); }
 static int setup(void **state)
 {
     const char *s = getenv("GUISE_FP_SEED");
+    struct err e = {0};
 
     (void)state;
+    if (!isa_config_parse(&cfg, "max", &e))
+        return -1;
     first_seed = s ? strtoull(s, NULL, 0) : 0;
     if (!first_seed)
         first_seed = 20260103;
@@ -356,6 +368,13 @@ static int setup(void **state)
     map_page(&got_ctx, got_page);
     map_page(&want_ctx, want_page);
     return fp_insn_count ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    isa_config_fini(&cfg);
+    return 0;
 }
 
 int main(void)
@@ -373,6 +392,6 @@ int main(void)
     };
 
     if (!host_jit) /* a host that has the IR interpreter only */
-        return cmocka_run_group_tests(ir_tests, setup, NULL);
-    return cmocka_run_group_tests(all_tests, setup, NULL);
+        return cmocka_run_group_tests(ir_tests, setup, teardown);
+    return cmocka_run_group_tests(all_tests, setup, teardown);
 }

@@ -40,9 +40,10 @@ struct op { /* one FP operation on registers */
     unsigned d, a, b, c; /* 0..FREGS-1, or 0..XREGS-1 from FIRST_X on where the operation has integers */
 };
 
-static const enum ir_op ops[] = {IR_fadd,  IR_fsub,   IR_fmul,    IR_fdiv,    IR_fsqrt,   IR_fmin,   IR_fmax,  IR_fmadd,
-                                 IR_fmsub, IR_fnmsub, IR_fnmadd,  IR_fsgnj,   IR_fsgnjn,  IR_fsgnjx, IR_feq,   IR_flt,
-                                 IR_fle,   IR_fclass, IR_fcvt_ff, IR_fcvt_fi, IR_fcvt_if, IR_fmv_fi, IR_fmv_if};
+static const enum ir_op ops[] = {IR_fadd,   IR_fsub,   IR_fmul,      IR_fdiv,      IR_fsqrt,   IR_fmin,    IR_fmax,
+                                 IR_fmadd,  IR_fmsub,  IR_fnmsub,    IR_fnmadd,    IR_fsgnj,   IR_fsgnjn,  IR_fsgnjx,
+                                 IR_feq,    IR_flt,    IR_fle,       IR_fclass,    IR_fcvt_ff, IR_fcvt_fi, IR_fcvt_if,
+                                 IR_fmv_fi, IR_fmv_if, IR_getfflags, IR_setfflags, IR_getfrm};
 
 static struct fp_rng rng;
 static uint64_t first_seed;
@@ -59,7 +60,9 @@ static struct op random_op(enum ir_op op)
     o.d = ir_ops[op].result == 'F' ? o.d % FREGS : FIRST_X + o.d % XREGS;
     o.a = ir_ops[op].args[0] == 'F' ? o.a % FREGS : FIRST_X + o.a % XREGS;
     if (op == IR_fcvt_fi || op == IR_fcvt_if)
-        o.imm = (int64_t)(r >> 40 & 3) | (op == IR_fcvt_fi && r >> 42 & 1 ? IR_RTZ : 0);
+        o.imm = (int64_t)(r >> 40 & 3) | (r >> 42 & 1 ? (int64_t)(r >> 48) % 6 << 4 : 0);
+    if (op == IR_fcvt_fi && r >> 43 & 1)
+        o.imm = (o.imm & IR_INT_MASK) | IR_RTZ;
     return o;
 }
 
@@ -90,12 +93,15 @@ static void reference(struct vcpu *v, const struct op *o)
     case IR_fcvt_ff: r = fp->cvt_ff(v, o->sub, a); break;
     case IR_fcvt_fi: r = fp->cvt_fi(v, o->sub, a, (uint64_t)o->imm); break;
     case IR_fcvt_if: r = fp->cvt_if(v, o->sub, a, (uint64_t)o->imm); break;
+    case IR_getfflags: r = ((struct rv *)v)->fflags; break;
+    case IR_setfflags: r = ((struct rv *)v)->fflags = a & 31; break;
+    case IR_getfrm: r = ((struct rv *)v)->frm; break;
     case IR_fmv_fi: r = o->sub == IR_S ? (uint64_t)(int32_t)a : a; break;
     default: r = o->sub == IR_S ? a | UINT64_C(0xffffffff00000000) : a; break; /* fmv_if */
     }
     if (ir_ops[o->op].result == 'F')
         f[o->d] = r;
-    else
+    else if (ir_ops[o->op].result == 'V')
         v->r[o->d] = r;
 }
 
@@ -122,7 +128,7 @@ static void emit_op(struct ir *ir, const struct op *o, unsigned n)
     r = ir_emit(ir, o->op, o->sub, a, b, c, o->imm);
     if (ir_ops[o->op].result == 'F')
         ir_setf(ir, o->d, r);
-    else
+    else if (ir_ops[o->op].result == 'V')
         ir_setr(ir, o->d, r);
 }
 

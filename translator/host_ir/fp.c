@@ -12,6 +12,9 @@ static uint64_t move(const struct ir_insn *i, uint64_t a)
     return i->op == IR_fmv_fi ? (uint64_t)(int64_t)(int32_t)(uint32_t)a : a | UINT64_C(0xffffffff) << 32;
 }
 
+/* No flags are in the host's register: the reference functions keep them all in the vCPU. */
+static uint8_t *status(struct vcpu *v, uint16_t offset) { return (uint8_t *)v + offset; }
+
 uint64_t host_ir_fp(struct vcpu *v, const struct ir_insn *i, const uint64_t *val)
 {
     const struct fp_ops *fp = v->isa->fp;
@@ -40,6 +43,9 @@ uint64_t host_ir_fp(struct vcpu *v, const struct ir_insn *i, const uint64_t *val
     case IR_fcvt_ff: return fp->cvt_ff(v, fmt, a);
     case IR_fcvt_fi: return fp->cvt_fi(v, fmt, a, (uint64_t)i->imm);
     case IR_fcvt_if: return fp->cvt_if(v, fmt, a, (uint64_t)i->imm);
+    case IR_getfflags: return *status(v, fp->flags_offset);
+    case IR_setfflags: return *status(v, fp->flags_offset) = (uint8_t)(a & fp->flags_of_host[63]);
+    case IR_getfrm: return *status(v, fp->mode_offset);
     default: return move(i, a);
     }
 }

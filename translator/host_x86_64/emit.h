@@ -164,6 +164,7 @@ void bail_begin(struct emit *e, const struct ir_insn *in);
 void bail_on(struct emit *e, enum cc cc);
 void bail_end(struct emit *e);
 void check_operands(struct emit *e, const struct ir_insn *in); /* singles that are not boxed: bail */
+void through_reference(struct emit *e, const struct ir_insn *in); /* a call instead of host instructions */
 
 /* scalar FP: op d, s, rm. prefix: none for S/D pairs is chosen by fmt */
 enum { FP_PS, FP_S, FP_D }; /* packed bits (andps), scalar single, scalar double */

@@ -1,13 +1,17 @@
 /*
- * Conversions between formats, and between floating point and integers.
+ * Conversions between formats, and between floating point and integers; reading and setting FP flags and mode.
  *
  * To integers: the host answers a conversion out of range with 0x80... and the invalid flag, as RISC-V wants the flag;
  * the value is mended off the main path. Unsigned ones are range-checked first, because the host converts them through a
  * wider signed type and would raise other flags; the reference function does what is out of range.
+ * A static rounding mode is roundsd's; from integers it matters only for large ones.
  */
 #include "translator/host_x86_64/emit.h"
 
 static unsigned kind_of(unsigned fmt) { return fmt == IR_S ? FP_S : FP_D; }
+
+static unsigned int_of(const struct ir_insn *in) { return in->imm & IR_INT_MASK; }
+static unsigned mode_of(const struct ir_insn *in) { return in->imm & IR_STATIC_MASK; }
 
 static struct rm const_of(struct emit *e, unsigned kind, enum const_pool d, enum const_pool s)
 {
@@ -57,9 +61,10 @@ static void cold_saturate(struct emit *e, struct cold *c)
     asm_jmp_back(a, c->back);
 }
 
-static void to_signed(struct emit *e, const struct ir_insn *in, unsigned op, unsigned kind)
+/* a: where the operand is. */
+static void to_signed(struct emit *e, const struct ir_insn *in, unsigned op, unsigned kind, unsigned a)
 {
-    unsigned a = fopnd_reg(e, in->a), d = def(e, IR_NONE), w = (in->imm & ~IR_RTZ) == IR_I64 ? OP_W : 0;
+    unsigned d = def(e, IR_NONE), w = int_of(in) == IR_I64 ? OP_W : 0;
     struct cold *c;
 
     fp_raw2(e, op | w | (kind == FP_D ? PP_F2 : PP_F3), d, rm_reg(a));
@@ -89,7 +94,7 @@ static void cold_large(struct emit *e, struct cold *c)
 
 static void to_unsigned(struct emit *e, const struct ir_insn *in, unsigned op, unsigned kind)
 {
-    bool wide = (in->imm & ~IR_RTZ) == IR_U64, truncates = in->imm & IR_RTZ;
+    bool wide = int_of(in) == IR_U64, truncates = mode_of(in) == IR_RTZ;
     unsigned a = fopnd_reg(e, in->a), d, t;
     struct cold *c;
 
@@ -126,14 +131,33 @@ static void to_unsigned(struct emit *e, const struct ir_insn *in, unsigned op, u
     c->d = (uint8_t)d;
 }
 
+/*
+ * In a static mode: round to an integral number, which raises the inexact flag, then convert. To 64 bits only: what is
+ * out of their range has no fraction, but would be inexact and then invalid in 32 bits.
+ */
+static void to_int_static(struct emit *e, const struct ir_insn *in, unsigned kind)
+{
+    unsigned mode = mode_of(in), a = fopnd_reg(e, in->a), t = fscratch(e);
+
+    asm_vex_tail(&e->a, (kind == FP_D ? 0x0bu : 0x0au) | MAP_3A | PP_66, t, a, rm_reg(a), 1); /* roundsd, roundss */
+    asm_8(&e->a, mode == IR_RNE ? 0 : mode == IR_RDN ? 1 : 2);
+    to_signed(e, in, F_CVTT_TO_INT, kind, t);
+}
+
 static void to_int(struct emit *e, const struct ir_insn *in)
 {
-    unsigned op = in->imm & IR_RTZ ? F_CVTT_TO_INT : F_CVT_TO_INT, kind = kind_of(in->sub);
-    unsigned to = (unsigned)in->imm & ~(unsigned)IR_RTZ;
+    unsigned kind = kind_of(in->sub), mode = mode_of(in), op = mode == IR_RTZ ? F_CVTT_TO_INT : F_CVT_TO_INT;
+    bool other = mode && mode != IR_RTZ;
 
+    if (other && (int_of(in) != IR_I64 || mode == IR_RMM || !e->h->avx)) {
+        through_reference(e, in);
+        return;
+    }
     check_operands(e, in);
-    if (to == IR_I32 || to == IR_I64)
-        to_signed(e, in, op, kind);
+    if (other)
+        to_int_static(e, in, kind);
+    else if (int_of(in) == IR_I32 || int_of(in) == IR_I64)
+        to_signed(e, in, op, kind, fopnd_reg(e, in->a));
     else
         to_unsigned(e, in, op, kind);
 }
@@ -159,15 +183,73 @@ static void cold_from_large(struct emit *e, struct cold *c)
     asm_jmp_back(a, c->back);
 }
 
+/* The reference function on the integer in c->c; c->d: result. */
+static void cold_from_reference(struct emit *e, struct cold *c)
+{
+    struct asm_buf *a = &e->a;
+
+    cold_enter(e, c);
+    asm_store(a, V_MEM(scratch[1]), c->c);
+    asm_store_imm(a, 8, V_MEM(scratch[2]), c->in->imm);
+    asm_store_imm(a, 8, V_MEM(scratch[0]), c->in->sub);
+    asm_mov_imm(a, RAX, (int64_t)(intptr_t)e->h->isa->fp->cvt_if);
+    cold_context(e, c);
+    asm_call(a, e->h->fp_call);
+    fp_raw2(e, F_MOVQ_FROM_GPR, c->d, rm_reg(RAX));
+    asm_jmp_back(a, c->back);
+}
+
+/* In a static mode: at once when the integer is exact in any mode, from -2^n (unsigned: 0) to 2^n - 1. */
+static void from_int_static(struct emit *e, const struct ir_insn *in, unsigned kind)
+{
+    struct asm_buf *a = &e->a;
+    unsigned n = kind == FP_D ? 53 : 24, from, t, d;
+    struct cold *c;
+
+    spill_temps(e, ~0u);
+    fspill_temps(e);
+    prepare_def(e);
+    from = scratch(e);
+    load_opnd(e, from, in->a);
+    if (int_of(in) == IR_I32)
+        asm_rr(a, X_MOVSXD, from, from);
+    else if (int_of(in) == IR_U32)
+        asm_rr(a, X_LOAD, from, from);
+    t = scratch(e);
+    d = fdef(e, IR_NONE);
+    if (int_of(in) == IR_U64) {
+        asm_mov(a, t, from);
+        asm_shift_imm(a, OP_W, SH_SHR, t, n);
+    } else {
+        asm_mov_imm(a, t, INT64_C(1) << n);
+        asm_alu(a, OP_W, ALU_ADD, t, rm_reg(from));
+        asm_shift_imm(a, OP_W, SH_SHR, t, n + 1);
+    }
+    c = cold_new(e, cold_from_reference);
+    c->from = asm_jcc_fwd(a, CC_NE);
+    from_reg(e, kind, OP_W, d, rm_reg(from));
+    if (kind == FP_S)
+        box(e, d);
+    c->back = a->p;
+    c->in = in;
+    c->c = (uint8_t)from;
+    c->d = (uint8_t)d;
+}
+
 static void from_int(struct emit *e, const struct ir_insn *in)
 {
     struct asm_buf *a = &e->a;
-    unsigned kind = kind_of(in->sub), d = fdef(e, IR_NONE), t, t2;
+    unsigned kind = kind_of(in->sub), d, t, t2;
     struct cold *c;
 
-    switch (in->imm & ~IR_RTZ) {
+    if (mode_of(in)) {
+        from_int_static(e, in, kind);
+        return;
+    }
+    d = fdef(e, IR_NONE);
+    switch (int_of(in)) {
     case IR_I32:
-    case IR_I64: from_reg(e, kind, (in->imm & ~IR_RTZ) == IR_I64 ? OP_W : 0, d, opnd(e, in->a)); break;
+    case IR_I64: from_reg(e, kind, int_of(in) == IR_I64 ? OP_W : 0, d, opnd(e, in->a)); break;
     case IR_U32: {
         struct rm m = opnd(e, in->a);
 
@@ -219,9 +301,47 @@ static void bits_from_int(struct emit *e, const struct ir_insn *in)
         box(e, d);
 }
 
+/* --- flags and mode --- */
+
+static struct rm status_byte(uint16_t offset) { return rm_mem(RBP, offset - 16 * 8); }
+
+static void get_flags(struct emit *e)
+{
+    const struct fp_ops *fp = e->h->isa->fp;
+    struct asm_buf *a = &e->a;
+    unsigned d = def(e, IR_NONE), t = scratch(e);
+
+    asm_op(a, X_0FAE, 3, V_MEM(scratch[7])); /* stmxcsr */
+    asm_op(a, X_LOAD, t, V_MEM(scratch[7]));
+    asm_alu_imm(a, 0, ALU_AND, rm_reg(t), 63);
+    asm_mov_imm(a, d, (int64_t)(intptr_t)fp->flags_of_host);
+    asm_op(a, X_MOVZX8, t, rm_sib(d, t, 0, 0));
+    asm_op(a, X_MOVZX8, d, status_byte(fp->flags_offset));
+    asm_alu(a, 0, ALU_OR, d, rm_reg(t));
+}
+
+static void set_flags(struct emit *e, const struct ir_insn *in)
+{
+    const struct fp_ops *fp = e->h->isa->fp;
+    struct asm_buf *a = &e->a;
+    unsigned t = scratch(e);
+
+    load_opnd(e, t, in->a);
+    asm_alu_imm(a, 0, ALU_AND, rm_reg(t), fp->flags_of_host[63]);
+    asm_op(a, X_STORE8, t, status_byte(fp->flags_offset));
+    asm_op(a, X_0FAE, 3, V_MEM(scratch[7]));
+    asm_alu_imm(a, 0, ALU_AND, V_MEM(scratch[7]), ~63);
+    asm_op(a, X_0FAE, 2, V_MEM(scratch[7])); /* ldmxcsr */
+}
+
+static void get_mode(struct emit *e)
+{
+    asm_op(&e->a, X_MOVZX8, def(e, IR_NONE), status_byte(e->h->isa->fp->mode_offset));
+}
+
 bool emit_fcvt(struct emit *e, const struct ir_insn *in)
 {
-    if (in->op < IR_fcvt_ff || in->op > IR_fmv_if)
+    if (in->op < IR_fcvt_ff || in->op > IR_getfrm)
         return false;
     need_fp(e);
     switch (in->op) {
@@ -229,7 +349,10 @@ bool emit_fcvt(struct emit *e, const struct ir_insn *in)
     case IR_fcvt_fi: to_int(e, in); break;
     case IR_fcvt_if: from_int(e, in); break;
     case IR_fmv_fi: bits_to_int(e, in); break;
-    default: bits_from_int(e, in);
+    case IR_fmv_if: bits_from_int(e, in); break;
+    case IR_getfflags: get_flags(e); break;
+    case IR_setfflags: set_flags(e, in); break;
+    default: get_mode(e);
     }
     bail_end(e);
     return true;

@@ -193,7 +193,7 @@ void bail_end(struct emit *e)
         c->d = x->loc == LOC_TEMP ? x->reg : e->h->fhome[x->g - 32];
 }
 
-static void through_reference(struct emit *e, const struct ir_insn *in)
+void through_reference(struct emit *e, const struct ir_insn *in)
 {
     const uint16_t args[3] = {in->a, in->b, in->c};
     struct cold c = {.in = in, .pc = e->pc, .done = (uint16_t)e->done};
