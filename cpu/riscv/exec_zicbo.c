@@ -30,13 +30,21 @@ EXEC(cbo_inval) { return manage(c, i, CBO_INVAL); }
 EXEC(cbo_clean) { return manage(c, i, CBO_CLEAN); }
 EXEC(cbo_flush) { return manage(c, i, CBO_FLUSH); }
 
-/* A block lies in one page, so that only the first store can fault. */
+/*
+ * A block lies in one page, so that only the first store can fault. The kernel clears pages with it: with the page in
+ * the first level it is one memset.
+ */
 EXEC(cbo_zero)
 {
     gva va = S1 & ~(uint64_t)(c->cfg->cbo_size - 1);
+    const struct tlb_entry *e = &c->v.ctx->wr[TLB_INDEX(va)];
 
     if (!rv_cbo_allowed(c, i, CBO_ZERO))
         return false;
+    if (e->tag == (va & PAGE_MASK)) {
+        memset((void *)(uintptr_t)(va + e->addend), 0, c->cfg->cbo_size);
+        return true;
+    }
     for (unsigned n = 0; n < c->cfg->cbo_size; n += 8) {
         if (!vcpu_store(&c->v, va + n, 8, 0)) {
             c->v.trap.tval = S1;

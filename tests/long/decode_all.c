@@ -1,6 +1,6 @@
 /*
  * The decoder against binutils over a range of words: decode_all [FIRST [COUNT [STEP]]]; without arguments all 2^32, an
- * hour of objdump. `decode_all 0 0x100000000 11` takes a sample of 10^8 32-bit forms in some minutes. Prints
+ * hour of objdump. `decode_all 0 0x100000000 9` takes a sample of 10^8 32-bit forms in some minutes. Prints
  * differences; ends with status 1 when there is one.
  */
 #include <stdio.h>
