@@ -145,7 +145,7 @@ void virtio_reset(struct virtio_dev *v)
     v->later_mask = 0;
     v->features = 0;
     v->offered_sel = v->features_sel = v->queue_sel = 0;
-    v->legacy_page_size = v->legacy_align = 0;
+    v->legacy_align = 0; /* legacy_page_size stays: Linux sets it once, then resets by status and goes on */
     v->config_vector = VIRTQ_NO_VECTOR;
     v->status = v->isr = v->broken = 0;
     if (v->ops->reset)
@@ -154,7 +154,13 @@ void virtio_reset(struct virtio_dev *v)
         v->transport->interrupt(v->transport_arg, v, VIRTQ_NO_VECTOR);
 }
 
-void virtio_dev_reset(struct device *d) { virtio_reset((struct virtio_dev *)d); }
+void virtio_dev_reset(struct device *d)
+{
+    struct virtio_dev *v = (struct virtio_dev *)d;
+
+    virtio_reset(v);
+    v->legacy_page_size = 0;
+}
 
 static bool state_sane(const struct virtq *q, bool packed)
 {
