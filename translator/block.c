@@ -100,16 +100,19 @@ static bool hash_source(struct making *m, struct tb *tb)
 static bool translate(struct making *m, struct tb *tb)
 {
     struct guest_block b = block_guest(tb);
-    unsigned where;
 
     ir_reset(&m->p->ir);
     m->t->isa->translate(m->v, &b, &m->p->ir);
 #ifdef GUISE_DEBUG
-    if (!m->p->ir.full && ir_check(&m->p->ir, &where))
-        log_write(m->t->log, "IR of block 0x%llx: operation %u: %s\n", (unsigned long long)tb->pc, where,
-                  ir_check(&m->p->ir, &where));
+    unsigned where;
+    const char *wrong = m->p->ir.full ? NULL : ir_check(&m->p->ir, &where);
+
+    if (wrong) {
+        log_write(m->t->log, "IR of block 0x%llx: operation %u: %s\n", (unsigned long long)tb->pc, where, wrong);
+        return false;
+    }
 #endif
-    if (m->p->ir.full || ir_check(&m->p->ir, &where))
+    if (m->p->ir.full)
         return false;
     if (log_on(m->t->log, LOG_IR))
         dump_ir(m->t, tb, &m->p->ir);

@@ -21,7 +21,7 @@
 #include "translator/translator.h"
 
 #define EPOCH_AWAY UINT64_MAX
-enum { TRANSLATOR_VCPUS = 512, RECENT_SIZE = 4096, DROP_MAX = 32, REDIRTY_LIMIT = 8 };
+enum { TRANSLATOR_VCPUS = 512, RECENT_SIZE = 4096, DROP_MAX = 32 };
 
 struct lockstep;
 

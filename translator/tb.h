@@ -119,7 +119,6 @@ struct code_page {
     uint8_t *flags;           /* PAGE_* of a RAM page; NULL: ROM, whose owner tells of changes */
     uint8_t *host;            /* of the RAM page */
     bool dirty;               /* on the dirty list: fence.i compares its blocks with their bytes */
-    unsigned redirtied;       /* times it was written after being armed */
     uint64_t armed_at;        /* epoch of arming: while a vCPU has not polled since, it may hold a write entry */
 };
 
