@@ -13,10 +13,9 @@
 #include "cpu/riscv/config.h"
 #include "cpu/riscv/fp.h"
 #include "cpu/riscv/trans.h"
+#include "tests/unit/backend.h"
 #include "tests/unit/check.h"
 #include "tests/unit/fp_operands.h"
-#include "translator/cache.h"
-#include "translator/state.h"
 
 enum { PC = 0x1000, FREGS = 6, XREGS = 4, FIRST_X = 10, BASE = 15, INSNS_MAX = 10, RUNS = 40, DYN = 7 };
 enum { FS_INITIAL = 1 << 13, FS_DIRTY = 3 << 13 };
@@ -111,23 +110,8 @@ static void map_page(struct tlb_ctx *ctx, const uint8_t *page)
 
 static bool open_host(const struct host_ops *host)
 {
-    struct err e = {0};
-
     runs = left_early = 0;
-    tr = (struct translator){.isa = &isa, .host = host, .hooks = {.arg = &tr}};
-    pthread_mutex_init(&tr.lock, NULL);
-    if (host->needs_cache && !(tr.cache = cache_new(8 << 20, &e)))
-        return false;
-    return !host->init || host->init(&tr, &e);
-}
-
-static void close_host(void)
-{
-    if (tr.host->fini)
-        tr.host->fini(&tr);
-    if (tr.cache)
-        cache_free(tr.cache);
-    pthread_mutex_destroy(&tr.lock);
+    return backend_open(&tr, host, &isa);
 }
 
 static struct tb *compile(struct insn *insns, unsigned count)
@@ -139,23 +123,12 @@ static struct tb *compile(struct insn *insns, unsigned count)
                             .bytes = (uint16_t)(4 * count),
                             .insns = insns};
     struct tb *tb = tb_new(&isa, &b);
-    unsigned where;
 
     assert_non_null(tb);
     b.insns = tb->insns; /* exec operations point to the block's own copy */
     ir_reset(&ir);
     rv_emit_block(&start.v, &b, &ir);
-    CHECK(!ir.full);
-    if (ir_check(&ir, &where))
-        fail_msg("%s at %u", ir_check(&ir, &where), where);
-    CHECK(tb_room_for_links(tb, &ir));
-    if (tr.host->compile(&tr, tb, &ir) != TB_COMPILED) { /* begin again in an empty cache */
-        const struct host_ops *host = tr.host;
-
-        close_host();
-        CHECK(open_host(host));
-        CHECK_EQ(tr.host->compile(&tr, tb, &ir), TB_COMPILED);
-    }
+    backend_compile(&tr, tb, &ir);
     return tb;
 }
 
@@ -238,7 +211,7 @@ static void run_insns(struct insn *insns, unsigned count)
 
     for (unsigned k = 0; k < RUNS; k++)
         run_block(tb, insns, count);
-    tb_free(tb);
+    backend_drop(&tr, tb);
 }
 
 static void each_alone(const struct host_ops *host)
@@ -250,7 +223,7 @@ static void each_alone(const struct host_ops *host)
         run_insns(&i, 1);
     }
     CHECK(left_early * 4 < runs);
-    close_host();
+    backend_close(&tr);
 }
 
 static void random_blocks(const struct host_ops *host)
@@ -267,7 +240,7 @@ static void random_blocks(const struct host_ops *host)
             insns[n] = random_insn(fp_insns[fp_random(&rng) % fp_insn_count]);
         run_insns(insns, count);
     }
-    close_host();
+    backend_close(&tr);
 }
 
 /* --- given words --- */
@@ -316,7 +289,7 @@ static void run_word(const struct host_ops *host, const struct word_case *w, str
     if (exit.kind == TB_EXIT_INTERP)
         CHECK(exec_insn(&got.v, i));
     check_word(host->name, w, &got);
-    tb_free(tb);
+    backend_drop(&tr, tb);
 }
 
 static void words_on(const struct host_ops *host)
@@ -338,7 +311,7 @@ static void words_on(const struct host_ops *host)
         check_word("exec", w, &start);
     }
     if (host)
-        close_host();
+        backend_close(&tr);
 }
 
 static void words_by_exec(void **state) { (void)state, words_on(NULL); }

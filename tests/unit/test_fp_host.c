@@ -9,12 +9,10 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "base/err.h"
 #include "cpu/riscv/fp.h"
+#include "tests/unit/backend.h"
 #include "tests/unit/check.h"
 #include "tests/unit/fp_operands.h"
-#include "translator/cache.h"
-#include "translator/state.h"
 
 enum { PC = 0x1000, FREGS = 6, XREGS = 4, FIRST_X = 10, OPS_MAX = 10, RUNS = 40 };
 
@@ -139,26 +137,6 @@ static struct tlb_ctx ctx;
 static struct ir ir;
 static struct translator tr;
 
-static bool open_host(const struct host_ops *host)
-{
-    struct err e = {0};
-
-    tr = (struct translator){.isa = &isa, .host = host, .hooks = {.arg = &tr}};
-    pthread_mutex_init(&tr.lock, NULL);
-    if (host->needs_cache && !(tr.cache = cache_new(1 << 20, &e)))
-        return false;
-    return !host->init || host->init(&tr, &e);
-}
-
-static void close_host(void)
-{
-    if (tr.host->fini)
-        tr.host->fini(&tr);
-    if (tr.cache)
-        cache_free(tr.cache);
-    pthread_mutex_destroy(&tr.lock);
-}
-
 static struct tb *compile(const struct op *block, unsigned count)
 {
     struct insn insns[OPS_MAX] = {0};
@@ -169,26 +147,13 @@ static struct tb *compile(const struct op *block, unsigned count)
                             .bytes = (uint16_t)(4 * count),
                             .insns = insns};
     struct tb *tb = tb_new(&isa, &b);
-    unsigned where;
 
+    assert_non_null(tb);
     ir_reset(&ir);
     for (unsigned n = 0; n < count; n++)
         emit_op(&ir, &block[n], n);
     ir_jump(&ir, PC + 4 * count);
-    CHECK(!ir.full);
-    if (ir_check(&ir, &where))
-        fail_msg("%s at %u", ir_check(&ir, &where), where);
-    assert_non_null(tb);
-    CHECK(tb_room_for_links(tb, &ir));
-    if (tr.cache && tr.host->compile(&tr, tb, &ir) == TB_NO_SPACE) { /* begin again in an empty cache */
-        const struct host_ops *host = tr.host;
-
-        close_host();
-        CHECK(open_host(host));
-        CHECK_EQ(tr.host->compile(&tr, tb, &ir), TB_COMPILED);
-    } else if (!tr.cache) {
-        CHECK_EQ(tr.host->compile(&tr, tb, &ir), TB_COMPILED);
-    }
+    backend_compile(&tr, tb, &ir);
     return tb;
 }
 
@@ -270,16 +235,16 @@ static void run_block(struct tb *tb, const struct op *block, unsigned count)
 
 static void single_operations(const struct host_ops *host)
 {
-    CHECK(open_host(host));
+    CHECK(backend_open(&tr, host, &isa));
     for (unsigned n = 0; n < ARRAY_LEN(ops) * 24; n++) {
         struct op o = random_op(ops[n / 24]);
         struct tb *tb = compile(&o, 1);
 
         for (unsigned k = 0; k < 500; k++)
             run_block(tb, &o, 1);
-        tb_free(tb);
+        backend_drop(&tr, tb);
     }
-    close_host();
+    backend_close(&tr);
 }
 
 static void random_blocks(const struct host_ops *host)
@@ -287,7 +252,7 @@ static void random_blocks(const struct host_ops *host)
     const char *s = getenv("GUISE_FP_BLOCKS");
     uint64_t blocks = s ? strtoull(s, NULL, 0) : 2500;
 
-    CHECK(open_host(host));
+    CHECK(backend_open(&tr, host, &isa));
     while (blocks--) {
         struct op block[OPS_MAX];
         unsigned count = 2 + (unsigned)(fp_random(&rng) % (OPS_MAX - 1));
@@ -298,9 +263,9 @@ static void random_blocks(const struct host_ops *host)
         tb = compile(block, count);
         for (unsigned k = 0; k < RUNS; k++)
             run_block(tb, block, count);
-        tb_free(tb);
+        backend_drop(&tr, tb);
     }
-    close_host();
+    backend_close(&tr);
 }
 
 static void modes_the_host_lacks_are_left_to_the_interpreter(const struct host_ops *host)
@@ -308,7 +273,7 @@ static void modes_the_host_lacks_are_left_to_the_interpreter(const struct host_o
     struct op o = {.op = IR_fadd, .sub = IR_D, .d = 0, .a = 1, .b = 2};
     struct tb *tb;
 
-    CHECK(open_host(host));
+    CHECK(backend_open(&tr, host, &isa));
     tb = compile(&o, 1);
     for (unsigned frm = 4; frm < 8; frm++) {
         new_registers();
@@ -323,8 +288,8 @@ static void modes_the_host_lacks_are_left_to_the_interpreter(const struct host_o
     got = start;
     got.mstatus = 0; /* FS off */
     CHECK_EQ(tr.host->run(&got.v, tb).kind, TB_EXIT_INTERP);
-    tb_free(tb);
-    close_host();
+    backend_drop(&tr, tb);
+    backend_close(&tr);
 }
 
 static void ir_singles(void **state) { (void)state, single_operations(&host_ir); }
