@@ -27,6 +27,7 @@ enum {
     FRAME = SLOTS * 8 + 8,
     ROOM_PER_OP = 512, /* code bytes one operation and its cold part may take; compile checks it before each */
     MAX_COLD = 1024,
+    MAX_GROUPS = 64, GROUP_RANGE = 512,
     NO_VAL = 0xffff, ANON = 0xfffe,
 };
 
@@ -58,7 +59,7 @@ struct val {
     uint8_t g;     /* HOME, MEM: guest register, 32 + n for FP */
     uint8_t into;  /* guest register + 1 of the setr that takes it, see prepare */
     bool boxed;    /* F: known to be a boxed single */
-    uint8_t group; /* ld, st...: number + 1 of its check group */
+    uint8_t group; /* ld, st...: number + 1 of its check group, see groups.c */
     uint16_t uses, last, next; /* next: in the alias list of g */
 };
 
@@ -77,9 +78,19 @@ struct cold {
     struct rm m;
     uint16_t done;         /* guest instructions completed before this one */
     uint8_t a, b, c, d;
-    uint8_t keep;          /* a scratch register to preserve, or NO_REG */
+    uint8_t keep;          /* scratch registers to preserve: a bit each */
+    uint64_t addr;
+    int32_t off;
+    const struct group *group;
     const struct ir_insn *in;
     struct fp_operand f[3];
+};
+
+/* Accesses through one base register that share a check, see groups.c. Its host pointer is value IR_MAX + number. */
+struct group {
+    uint16_t members, last;
+    int32_t lo, hi; /* bytes from the base: [lo, hi) */
+    bool write;
 };
 
 struct exit_stub {
@@ -106,7 +117,9 @@ struct emit {
     struct exit_stub exits[TB_LINKS];
     struct cold *bail;  /* of the current FP operation: the reference function does it */
     struct cold cold[MAX_COLD];
-    struct val val[IR_MAX];
+    struct group group[MAX_GROUPS];
+    unsigned ngroups;
+    struct val val[IR_MAX + MAX_GROUPS];
 };
 
 /* --- regs.c --- */
@@ -142,6 +155,11 @@ unsigned fdef(struct emit *e, unsigned reuse);
 void fdefine_temp(struct emit *e, unsigned reg);
 void fspill_temps(struct emit *e);
 void set_fguest(struct emit *e, unsigned g, unsigned v);
+
+void free_val(struct emit *e, unsigned v);        /* v is not wanted any more */
+
+/* --- groups.c --- */
+void prepare_groups(struct emit *e);
 
 /* --- emit_*.c --- */
 struct cold *cold_new(struct emit *e, void (*fn)(struct emit *e, struct cold *c));

@@ -17,7 +17,7 @@ struct cold *cold_new(struct emit *e, void (*fn)(struct emit *e, struct cold *c)
 
     struct cold *c = &e->cold[e->ncold - 1];
 
-    *c = (struct cold){.fn = fn, .pc = e->pc, .done = (uint16_t)e->done, .keep = NO_REG};
+    *c = (struct cold){.fn = fn, .pc = e->pc, .done = (uint16_t)e->done};
     return c;
 }
 

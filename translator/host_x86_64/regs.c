@@ -62,6 +62,7 @@ void prepare(struct emit *e)
         if (in->op == IR_const)
             e->val[i].loc = LOC_CONST;
     }
+    prepare_groups(e);
     for (unsigned g = 0; g < 64; g++)
         e->alias[g] = NO_VAL;
     for (unsigned r = 0; r < 3; r++)
@@ -73,10 +74,13 @@ void prepare(struct emit *e)
 
 bool dies(const struct emit *e, unsigned v) { return e->val[v].last <= e->i; }
 
-static void free_val(struct emit *e, unsigned v)
+/* Values from IR_MAX on are the host pointers of groups. */
+static bool is_fp_value(const struct emit *e, unsigned v) { return v < IR_MAX && ir_ops[e->ir[v].op].result == 'F'; }
+
+void free_val(struct emit *e, unsigned v)
 {
     struct val *x = &e->val[v];
-    bool fp = ir_ops[e->ir[v].op].result == 'F';
+    bool fp = is_fp_value(e, v);
 
     if (x->loc == LOC_TEMP) {
         if (fp)
@@ -132,7 +136,7 @@ static void spill(struct emit *e, unsigned r)
 
 void pin(struct emit *e, unsigned v)
 {
-    if (v != IR_NONE && e->val[v].loc == LOC_TEMP && ir_ops[e->ir[v].op].result == 'V')
+    if (v != IR_NONE && e->val[v].loc == LOC_TEMP && !is_fp_value(e, v))
         e->pinned |= (uint8_t)(1u << e->val[v].reg);
 }
 
