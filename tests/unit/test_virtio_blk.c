@@ -292,6 +292,19 @@ static void write_cache_can_be_switched(void **state)
     end();
 }
 
+static void host_errors_reach_the_guest_as_ioerr(void **state)
+{
+    unsigned char buf[512];
+
+    (void)state;
+    begin(0);
+    CHECK_EQ(truncate(path, 10 * 512), 0); /* somebody cuts the file under us */
+    CHECK_EQ(rd_sector(9, buf, 512), OK);
+    CHECK_EQ(rd_sector(10, buf, 512), IOERR);
+    CHECK_EQ(vg_rd(&g, 0x070), 15);
+    end();
+}
+
 static void header_and_data_in_any_pieces(void **state)
 {
     unsigned id;
@@ -463,6 +476,7 @@ int main(void)
         cmocka_unit_test(serial_number),
         cmocka_unit_test(discard_and_write_zeroes),
         cmocka_unit_test(write_cache_can_be_switched),
+        cmocka_unit_test(host_errors_reach_the_guest_as_ioerr),
         cmocka_unit_test(header_and_data_in_any_pieces),
         cmocka_unit_test(request_without_header_or_status_breaks_the_device),
         cmocka_unit_test(several_queues_with_many_requests),
