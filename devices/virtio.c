@@ -145,7 +145,6 @@ void virtio_reset(struct virtio_dev *v)
     v->later_mask = 0;
     v->features = 0;
     v->offered_sel = v->features_sel = v->queue_sel = 0;
-    v->legacy_align = 0; /* legacy_page_size stays: Linux sets it once, then resets by status and goes on */
     v->config_vector = VIRTQ_NO_VECTOR;
     v->status = v->isr = v->broken = 0;
     if (v->ops->reset)

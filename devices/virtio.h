@@ -70,7 +70,7 @@ struct virtio_dev {
     /* state (VIRTIO_FIELDS) */
     uint64_t features; /* accepted by the driver */
     uint32_t offered_sel, features_sel, queue_sel;
-    uint32_t legacy_page_size, legacy_align;
+    uint32_t legacy_page_size, legacy_align; /* mmio; outlive a reset by the driver: Linux writes the size before it */
     uint32_t generation; /* of config[] */
     uint16_t config_vector;
     uint8_t status, isr, broken;

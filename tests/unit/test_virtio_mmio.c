@@ -194,7 +194,11 @@ static void legacy_queue_by_page_number(void **state)
     vg_wr(&g, 0x03c, 3); /* not a power of two */
     vg_wr(&g, 0x040, (uint32_t)(q.desc / 4096));
     CHECK_EQ(vg_rd(&g, 0x040), 0);
-    vg_wr(&g, 0x070, 0);
+    vg_wr(&g, 0x03c, 4096);
+    vg_wr(&g, 0x070, 0); /* the page size outlives this: Linux writes it before its reset */
+    vg_wr(&g, 0x040, (uint32_t)(q.desc / 4096));
+    CHECK_EQ(vg_rd(&g, 0x040), q.desc / 4096);
+    device_reset(&v->dev);
     vg_wr(&g, 0x040, 1); /* no page size yet */
     CHECK_EQ(vg_rd(&g, 0x040), 0);
     end();
