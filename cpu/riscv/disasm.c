@@ -84,7 +84,7 @@ static void add_fence_set(struct text *t, unsigned set)
         if (set & 8 >> n)
             add(t, "%c", letters[n]);
     if (!set)
-        add(t, "0");
+        add(t, "unknown"); /* as objdump says of the empty set */
 }
 
 static void add_csr(struct text *t, unsigned num)

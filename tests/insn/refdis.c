@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "cpu/riscv/config.h"
+#include "cpu/riscv/csr.h"
 #include "cpu/riscv/insn.h"
 
 /* What binutils 2.40 has of our extensions. The words go into .text, so that the attributes tell objdump what to know. */
@@ -40,7 +41,7 @@ static bool write_words(const char *dir, const uint32_t *words, size_t n, unsign
 }
 
 /* One line of objdump: "  1c:<tab>00150513<spaces><tab>addi<tab>a0,a0,1". false: no instruction line. */
-static bool parse_line(char *line, uint32_t *word, char **mnemonic)
+static bool parse_line(char *line, uint32_t *word, char **mnemonic, char **operands)
 {
     char *hex = strchr(line, '\t'), *end;
 
@@ -50,26 +51,30 @@ static bool parse_line(char *line, uint32_t *word, char **mnemonic)
     while (*end == ' ' || *end == '\t')
         end++;
     *mnemonic = end;
-    end[strcspn(end, "\t\n ")] = 0;
+    end += strcspn(end, "\t\n ");
+    *operands = *end ? end + 1 : end;
+    *end = 0;
+    (*operands)[strcspn(*operands, " #\n")] = 0; /* without symbols and remarks */
     if (**mnemonic == '.' || !strcmp(*mnemonic, "c.unimp"))
         **mnemonic = 0;
     return true;
 }
 
-static bool read_objdump(FILE *p, const uint32_t *words, size_t n, refdis_fn *fn, void *arg)
+static bool read_objdump(FILE *p, const uint32_t *words, size_t n, unsigned bytes, refdis_fn *fn, void *arg)
 {
-    char line[256], *mnemonic;
+    char line[256], *mnemonic, *operands;
     uint32_t word;
     size_t i = 0;
 
     while (fgets(line, sizeof line, p)) {
-        if (!parse_line(line, &word, &mnemonic))
+        if (!parse_line(line, &word, &mnemonic, &operands))
             continue;
         if (i == n || word != words[i]) {
             fprintf(stderr, "objdump gave %08x for word %zu\n", word, i);
             return false;
         }
-        fn(arg, words[i++], mnemonic);
+        fn(arg, i * bytes, words[i], mnemonic, operands);
+        i++;
     }
     return i == n;
 }
@@ -88,7 +93,7 @@ bool refdis_run(const uint32_t *words, size_t n, unsigned bytes, refdis_fn *fn, 
              "riscv64-linux-gnu-as -o %s/w.o %s/w.s && riscv64-linux-gnu-objdump -z -D -j .text -M no-aliases %s/w.o",
              dir, dir, dir);
     p = ok ? popen(text, "r") : NULL;
-    ok = p && read_objdump(p, words, n, fn, arg);
+    ok = p && read_objdump(p, words, n, bytes, fn, arg);
     if (p)
         ok = pclose(p) == 0 && ok;
     snprintf(text, sizeof text, "rm -r %s", dir);
@@ -172,23 +177,51 @@ static bool explained(const struct isa_config *cfg, uint32_t word, const char *o
     return false;
 }
 
-static void compare(void *arg, uint32_t word, const char *theirs)
+/* A CSR that we do not have and objdump names. */
+static bool unknown_csr(uint32_t word, const char *ours, const char *theirs)
+{
+    char name[32];
+
+    return !strcmp(ours, theirs) && !strncmp(ours, "csrr", 4) && !csr_name(word >> 20, name, sizeof name);
+}
+
+/* The same operands? objdump leaves out 0x before addresses. */
+static bool same_operands(const char *ours, const char *theirs)
+{
+    while (*ours || *theirs) {
+        if (!strncmp(ours, "0x", 2))
+            ours += 2;
+        if (!strncmp(theirs, "0x", 2))
+            theirs += 2;
+        if (*ours != *theirs)
+            return false;
+        ours += *ours != 0;
+        theirs += *theirs != 0;
+    }
+    return true;
+}
+
+static void compare(void *arg, uint64_t pc, uint32_t word, const char *theirs, const char *operands)
 {
     struct compare *c = arg;
     struct refdis_result *r = c->r;
-    char ours[64];
+    char ours[32], text[96], *rest;
 
     insn_mnemonic(c->cfg, word, ours, sizeof ours);
+    insn_disasm(c->cfg, pc, word, text, sizeof text);
+    rest = text + strcspn(text, " ");
+    rest += strspn(rest, " ");
     r->words++;
     r->legal += ours[0] != 0;
-    if (!strcmp(ours, theirs))
+    if (!strcmp(ours, theirs) && (!ours[0] || same_operands(rest, operands)))
         return;
-    if (explained(c->cfg, word, ours, theirs)) {
+    if (explained(c->cfg, word, ours, theirs) || unknown_csr(word, ours, theirs)) {
         r->explained++;
         return;
     }
     if (r->different < ARRAY_LEN(r->first))
-        snprintf(r->first[r->different], sizeof r->first[0], "%08x: we say '%s', objdump '%s'", word, ours, theirs);
+        snprintf(r->first[r->different], sizeof r->first[0], "%08x: we say '%.40s', objdump '%.20s %.40s'", word, text,
+                 theirs, operands);
     r->different++;
 }
 
