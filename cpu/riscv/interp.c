@@ -26,6 +26,12 @@ static bool fetch_insn(struct rv *c, gva pc, const uint8_t *host, unsigned left,
     return true;
 }
 
+/* A branch backwards closes a loop: most likely taken. */
+static bool ends_block(const struct insn *i)
+{
+    return insn_flags[i->op] & INSN_END || (insn_flags[i->op] & INSN_BRANCH && i->imm < 0);
+}
+
 bool rv_decode(struct vcpu *v, struct guest_block *b)
 {
     struct rv *c = (struct rv *)v;
@@ -52,7 +58,7 @@ bool rv_decode(struct vcpu *v, struct guest_block *b)
         pc += i->len;
         host += i->len;
         left = i->len < left ? left - i->len : 0;
-        if (insn_flags[i++->op] & INSN_END)
+        if (ends_block(i++))
             break;
     }
     b->bytes = (uint16_t)(pc - b->pc);

@@ -75,7 +75,7 @@ enum { /* legacy and SSE opcodes; OP_W is or-ed in where 64 bits are meant */
     F_CVT_FROM_INT = 0x2a | MAP_0F, F_CVTT_TO_INT = 0x2c | MAP_0F, F_CVT_TO_INT = 0x2d | MAP_0F, F_CVT_FF = 0x5a | MAP_0F,
     F_MOVQ_FROM_GPR = 0x6e | MAP_0F | PP_66 | OP_W, F_MOVD_FROM_GPR = 0x6e | MAP_0F | PP_66,
     F_MOVQ_TO_GPR = 0x7e | MAP_0F | PP_66 | OP_W, F_MOVD_TO_GPR = 0x7e | MAP_0F | PP_66,
-    F_PCMPEQB = 0x74 | MAP_0F | PP_66, F_PXOR = 0xef | MAP_0F | PP_66,
+    F_PCMPEQB = 0x74 | MAP_0F | PP_66, F_PXOR = 0xef | MAP_0F | PP_66, F_PADDQ = 0xd4 | MAP_0F | PP_66,
     /* VEX, fused multiply-add: dst = dst * src1 ... (213) or src1 * src2 + dst (231); OP_W for doubles */
     V_FMADD231 = 0xb9 | MAP_38 | PP_66, V_FMSUB231 = 0xbb | MAP_38 | PP_66,
     V_FNMADD231 = 0xbd | MAP_38 | PP_66, V_FNMSUB231 = 0xbf | MAP_38 | PP_66

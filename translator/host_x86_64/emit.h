@@ -7,7 +7,9 @@
  *   rax rcx rdx    scratch
  *   rbx rsi rdi r8-r14   homes of ten guest integer registers (isa->hot_r), true at every block boundary
  *   xmm0 xmm1      scratch
- *   xmm2-xmm15     homes of fourteen FP registers (isa->hot_f), true while v->fp_live; MXCSR is then the guest's
+ *   xmm2-xmm14     homes of thirteen FP registers (isa->hot_f), true while v->fp_live; MXCSR is then the guest's
+ *   xmm15          instructions retired, not yet added to v->icount (an addition to memory in every block costs 10 to 30 %
+ *                  in short loops, for it waits for the one before)
  *
  * Every IR value has a place (enum loc). getr makes no code: the value is an alias of the register's home or memory until
  * that is overwritten while the value is still wanted; then it is copied to a spill slot. An operation whose result goes
@@ -22,7 +24,7 @@
 #include "translator/tb.h"
 
 enum {
-    HOMES = 10, FHOMES = 14, FIRST_FHOME = 2,
+    HOMES = 10, FHOMES = 13, FIRST_FHOME = 2, COUNT_XMM = 15,
     SLOTS = 64,
     FRAME = SLOTS * 8 + 8,
     ROOM_PER_OP = 512, /* code bytes one operation and its cold part may take; compile checks it before each */
@@ -46,7 +48,7 @@ struct host_state {
     const struct isa_ops *isa;
     bool avx, bmi1, bmi2, lzcnt, popcnt, fma;
     uint8_t home[32], fhome[32]; /* host register of a guest register, or NO_REG */
-    const uint8_t *pool;
+    const uint8_t *pool, *counts; /* counts: n at 16 n; -1 at 0 */
     const uint8_t *exit_link, *exit_lookup, *exit_attention, *exit_interp, *jump;
     const uint8_t *load[7], *loadf[7], *store[7], *amo, *lr[7], *sc[7], *exec, *call[2], *fp_call, *fenter;
 };

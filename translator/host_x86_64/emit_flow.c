@@ -35,30 +35,35 @@ void cold_context(struct emit *e, const struct cold *c)
     asm_mov_imm(&e->a, RCX, c->done);
 }
 
-static void retire(struct emit *e, int64_t n)
+/* n: 1 to BLOCK_MAX_INSNS, or -1. */
+static void retire(struct emit *e, int n)
 {
-    if (n)
-        asm_alu_imm(&e->a, OP_W, ALU_ADD, V_MEM(icount), n);
+    struct rm count = rm_abs(e->h->counts + 16 * (n < 0 ? 0 : n));
+
+    if (e->h->avx)
+        asm_vex(&e->a, F_PADDQ, COUNT_XMM, COUNT_XMM, count);
+    else
+        asm_op(&e->a, F_PADDQ, COUNT_XMM, count);
 }
 
-/* Leave at c->pc with c->done instructions more completed, which c->a takes back when they were counted already. */
+/* Leave at c->pc; c->a: its instruction was counted already and will be executed again. */
 static void cold_attention(struct emit *e, struct cold *c)
 {
     cold_enter(e, c);
-    retire(e, -(int64_t)c->a);
+    if (c->a)
+        retire(e, -1);
     asm_mov_imm(&e->a, RDX, (int64_t)c->pc);
     asm_jmp(&e->a, e->h->exit_attention);
 }
 
-/* take_back: instructions counted that will be executed again. */
-static void poll(struct emit *e, gva pc, unsigned take_back)
+static void poll(struct emit *e, gva pc, bool take_back)
 {
     struct cold *c = cold_new(e, cold_attention);
 
     asm_alu_imm(&e->a, 0, ALU_CMP, V_MEM(attention), 0);
     c->from = asm_jcc_fwd(&e->a, CC_NE);
     c->pc = pc;
-    c->a = (uint8_t)take_back;
+    c->a = take_back;
 }
 
 static void align_disp(struct emit *e, unsigned opcode_bytes)
@@ -98,9 +103,19 @@ static void cold_side_exit(struct emit *e, struct cold *c)
 {
     cold_enter(e, c);
     retire(e, c->done);
-    if (c->a)
-        poll(e, c->x, 0);
     exit_jump(e, c->x);
+}
+
+/* Backwards in the middle of a block: most likely taken. */
+static void brcond_back(struct emit *e, const struct ir_insn *in)
+{
+    enum cc cc = emit_compare(e, in->a, in->b, in->sub);
+    uint8_t *not_taken = asm_jcc_fwd(&e->a, (enum cc)(cc ^ 1u));
+
+    retire(e, (int)e->done + 1);
+    poll(e, (gva)in->imm, false);
+    exit_jump(e, (gva)in->imm);
+    asm_bind(&e->a, not_taken);
 }
 
 static void brcond(struct emit *e, const struct ir_insn *in)
@@ -112,9 +127,9 @@ static void brcond(struct emit *e, const struct ir_insn *in)
 
     if (e->i + 1 < e->count &&
         next->op == IR_jump) { /* the end: count and poll once, then jump straight from the condition */
-        retire(e, e->done + 1);
+        retire(e, (int)e->done + 1);
         if (back || (gva)next->imm <= e->pc)
-            poll(e, e->pc, 1);
+            poll(e, e->pc, true);
         cc = emit_compare(e, in->a, in->b, in->sub);
         align_disp(e, 2);
         exit_at(e, asm_jcc_fwd(&e->a, cc), (gva)in->imm);
@@ -122,19 +137,22 @@ static void brcond(struct emit *e, const struct ir_insn *in)
         e->count = e->i + 1;
         return;
     }
+    if (back) {
+        brcond_back(e, in);
+        return;
+    }
     cc = emit_compare(e, in->a, in->b, in->sub);
     c = cold_new(e, cold_side_exit);
     c->from = asm_jcc_fwd(&e->a, cc);
     c->x = (gva)in->imm;
-    c->a = back;
     c->done++;
 }
 
 static void jump(struct emit *e, gva target)
 {
-    retire(e, e->done + 1);
+    retire(e, (int)e->done + 1);
     if (target <= e->pc)
-        poll(e, target, 0);
+        poll(e, target, false);
     exit_jump(e, target);
 }
 
@@ -156,7 +174,7 @@ static void jump_rdx(struct emit *e)
     struct asm_buf *a = &e->a;
     struct cold *c;
 
-    retire(e, e->done + 1);
+    retire(e, (int)e->done + 1);
     asm_alu_imm(a, 0, ALU_CMP, V_MEM(attention), 0);
     c = cold_new(e, cold_attention_rdx);
     c->from = asm_jcc_fwd(a, CC_NE);

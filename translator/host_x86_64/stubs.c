@@ -53,6 +53,28 @@ static void call_c(struct asm_buf *a, uintptr_t fn)
     asm_op(a, X_FF, 2, rm_reg(RAX));
 }
 
+static void sse(const struct host_state *h, struct asm_buf *a, unsigned op, unsigned d, unsigned s, struct rm m)
+{
+    if (h->avx)
+        asm_vex(a, op, d, s, m);
+    else
+        asm_op(a, op, d, m);
+}
+
+static void count_clear(const struct host_state *h, struct asm_buf *a)
+{
+    sse(h, a, F_PXOR, COUNT_XMM, COUNT_XMM, rm_reg(COUNT_XMM));
+}
+
+/* v->icount += the count, and += extra unless NO_REG; r is lost, and so is the count in time: see count_clear. */
+static void count_fold(const struct host_state *h, struct asm_buf *a, unsigned r, unsigned extra)
+{
+    sse(h, a, F_MOVQ_TO_GPR, COUNT_XMM, 0, rm_reg(r));
+    if (extra != NO_REG)
+        asm_alu(a, OP_W, ALU_ADD, r, rm_reg(extra));
+    asm_alu_store(a, OP_W, ALU_ADD, V_MEM(icount), r);
+}
+
 static void emit_pool(struct host_state *h, struct asm_buf *a)
 {
     static const uint64_t c[POOL_COUNT][2] = {
@@ -74,6 +96,11 @@ static void emit_pool(struct host_state *h, struct asm_buf *a)
         asm_64(a, c[i][0]);
         asm_64(a, c[i][1]);
     }
+    h->counts = asm_here(a);
+    for (unsigned n = 0; n <= BLOCK_MAX_INSNS; n++) {
+        asm_64(a, n ? n : ~UINT64_C(0));
+        asm_64(a, 0);
+    }
 }
 
 /* uint64_t enter(struct vcpu *v, const void *code): exit kind | index << 8 in rax, block in rdx. */
@@ -85,6 +112,7 @@ static void emit_enter(const struct host_state *h, struct asm_buf *a)
     asm_mov(a, RAX, RSI);
     asm_lea(a, RBP, rm_mem(RDI, 16 * 8));
     asm_load(a, R15, V_MEM(ctx));
+    count_clear(h, a);
     homes_move(h, a, true, true);
     asm_op(a, X_FF, 4, rm_reg(RAX));
 }
@@ -149,6 +177,7 @@ static void emit_exit_kinds(struct host_state *h, struct asm_buf *a, const uint8
     asm_mov_imm(a, RAX, TB_EXIT_FAULT);
     for (unsigned i = 0; i < 4; i++)
         asm_bind(a, to_store[i]);
+    count_fold(h, a, RDX, NO_REG);
     homes_move(h, a, false, true);
     asm_alu_imm(a, 0, ALU_CMP, V_MEM(fp_live), 0);
     done = asm_jcc_fwd(a, CC_E);
@@ -197,7 +226,7 @@ static const uint8_t *thunk_body(const struct thunks *t, uintptr_t fn, enum thun
     uint8_t *skip;
 
     asm_store(a, V_MEM(pc), RDX);
-    asm_alu_store(a, OP_W, ALU_ADD, V_MEM(icount), RCX);
+    count_fold(t->h, a, RDX, RCX);
     asm_push(a, RCX);
     asm_push(a, RCX); /* alignment */
     homes_move(t->h, a, false, false);
@@ -233,6 +262,7 @@ static const uint8_t *thunk_body(const struct thunks *t, uintptr_t fn, enum thun
     skip = asm_jcc_short(a, CC_E);
     asm_call(a, t->fp_restore);
     asm_bind_short(a, skip);
+    count_clear(t->h, a);
     homes_move(t->h, a, true, false);
     asm_pop(a, RCX);
     asm_pop(a, RCX);
@@ -297,7 +327,7 @@ static void emit_exec(struct host_state *h, struct asm_buf *a, const uint8_t *fp
     asm_alu(a, OP_W, ALU_ADD, RDX, rm_reg(RSI));
     asm_store(a, V_MEM(npc), RDX);
     asm_rr(a, X_MOVZX16, R12, RCX);
-    asm_alu_store(a, OP_W, ALU_ADD, V_MEM(icount), R12);
+    count_fold(h, a, RDX, R12);
     asm_mov(a, RBX, RAX);
     asm_alu_imm(a, OP_W, ALU_SUB, rm_reg(RSP), 8);
     asm_alu_imm(a, 0, ALU_CMP, V_MEM(fp_live), 0);
@@ -314,6 +344,7 @@ static void emit_exec(struct host_state *h, struct asm_buf *a, const uint8_t *fp
     asm_bind_short(a, skip);
     asm_alu_store(a, OP_W, ALU_SUB, V_MEM(icount), R12);
     asm_load(a, R15, V_MEM(ctx));
+    count_clear(h, a);
     homes_move(h, a, true, true);
     asm_ret(a);
 }
@@ -325,10 +356,11 @@ static void emit_fenter(struct host_state *h, struct asm_buf *a)
 
     h->fenter = asm_here(a);
     asm_store(a, V_MEM(pc), RDX);
-    asm_alu_store(a, OP_W, ALU_ADD, V_MEM(icount), RCX);
+    count_fold(h, a, RDX, RCX);
     asm_push(a, RCX);
     homes_move(h, a, false, false);
     call_c(a, (uintptr_t)h->isa->fp_enter);
+    count_clear(h, a);
     homes_move(h, a, true, false);
     asm_pop(a, RCX);
     asm_op(a, 0x84, RAX, rm_reg(RAX));
