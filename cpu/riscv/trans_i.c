@@ -43,6 +43,8 @@ static void branch(struct tctx *t, const struct insn *i, enum ir_cond cond)
         gen_exec_leave(t, i);
         return;
     }
+    if (target == t->npc) /* goes on either way (static keys leave such); the block need not end there */
+        return;
     a = S1;
     b = S2;
     ir_brcond(t->ir, cond, a, b, target);
