@@ -40,7 +40,11 @@ static void halt(struct machine *m, uint32_t why)
 
 static void release(struct machine *m, uint32_t why)
 {
-    atomic_fetch_and(&m->halt, ~why);
+    pthread_mutex_lock(&m->lock);
+    if (!(atomic_fetch_and(&m->halt, ~why) & ~why))
+        for (unsigned i = 0; i < m->harts; i++)
+            atomic_store(&m->hart[i].stopped, false);
+    pthread_mutex_unlock(&m->lock);
     for (unsigned i = 0; i < m->harts; i++)
         vcpu_kick(&m->hart[i].c->v, 0);
 }
@@ -75,30 +79,35 @@ static void sbi_reset(void *arg, enum sbi_reset_type type, uint32_t reason)
 
 /* --- vCPU threads --- */
 
+/*
+ * The vCPU's thread while the machine is halted. `stopped` goes up here and down in release, both under the lock, so that
+ * who halts again before this thread woke up waits for it anew.
+ */
 static void wait_halted(struct hart_thread *h)
 {
     struct machine *m = h->m;
     struct vcpu *v = &h->c->v;
-    bool work;
 
-    pthread_mutex_lock(&m->lock);
-    h->stopped = true;
-    pthread_cond_broadcast(&m->changed);
-    pthread_mutex_unlock(&m->lock);
-    do {
+    for (;;) {
+        uint32_t why;
+
+        pthread_mutex_lock(&m->lock);
+        why = atomic_load(&m->halt);
+        if (why && !(why & HALT_END)) {
+            atomic_store(&h->stopped, true);
+            pthread_cond_broadcast(&m->changed);
+        }
+        pthread_mutex_unlock(&m->lock);
+        if (!why || (why & HALT_END))
+            break;
         pthread_mutex_lock(&v->lock);
         v->parked = true;
-        while (!v->work && atomic_load(&m->halt) && !(atomic_load(&m->halt) & HALT_END))
+        while (!v->work && atomic_load(&h->stopped) && !(atomic_load(&m->halt) & HALT_END))
             pthread_cond_wait(&v->wake, &v->lock);
         v->parked = false;
-        work = v->work != NULL;
         pthread_mutex_unlock(&v->lock);
-        if (work)
-            vcpu_run_work(v);
-    } while (work);
-    pthread_mutex_lock(&m->lock);
-    h->stopped = false;
-    pthread_mutex_unlock(&m->lock);
+        vcpu_run_work(v);
+    }
     atomic_fetch_and(&v->attention, ~(uint32_t)ATT_STOP);
     if (atomic_load(&m->halt)) /* halted again meanwhile */
         atomic_fetch_or(&v->attention, ATT_STOP);
@@ -127,7 +136,7 @@ static void *hart_main(void *arg)
     }
     /* a vCPU that waits for an answer from here must get it */
     pthread_mutex_lock(&m->lock);
-    h->stopped = true;
+    atomic_store(&h->stopped, true);
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
     vcpu_run_work(&h->c->v);
@@ -334,7 +343,8 @@ static bool make_harts(struct machine *m, struct err *e)
 
         if (!r)
             return false;
-        m->hart[m->harts++] = (struct hart_thread){.m = m, .c = r};
+        m->hart[m->harts].m = m;
+        m->hart[m->harts++].c = r;
         r->host =
             (struct rv_host){.arg = m, .random = gate_bytes, .semihost = c->semihosting ? machine_semihost : NULL};
         if (!translator_attach(m->translator, &r->v))
@@ -462,7 +472,7 @@ int machine_run(struct machine *m)
         m->failure = e;
         m->exit_code = 1;
         for (unsigned i = 0; i < m->harts; i++) /* nobody to wait for */
-            m->hart[i].stopped |= !m->hart[i].started;
+            atomic_store(&m->hart[i].stopped, !m->hart[i].started);
     } else {
         loop_run(m->loop);
     }

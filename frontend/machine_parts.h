@@ -24,7 +24,8 @@ struct hart_thread {
     struct machine *m;
     struct rv *c;
     pthread_t thread;
-    bool started, stopped; /* under m->lock */
+    bool started;
+    _Atomic bool stopped; /* written under m->lock */
 };
 
 struct machine {

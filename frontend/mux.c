@@ -83,6 +83,7 @@ static void set_focus(struct mux *m, unsigned n)
 {
     struct port *old = m->port[m->current], *new = m->port[n];
 
+    pump(old); /* what was typed before the switch is the old one's */
     m->current = n;
     if (old != new && old->focus)
         old->focus(old->focus_arg, false);
