@@ -37,6 +37,7 @@ struct lockstep {
     struct image before;
     uint8_t *insns;
     unsigned regs;
+    unsigned limit; /* instructions of the block that the trial runs */
     uint64_t want[REGS_MAX];
     bool want_fault;
     struct vcpu_trap want_trap;
@@ -118,7 +119,7 @@ static bool stopped_early(struct lockstep *l, struct vcpu *v, const struct tb *t
     gva at = v->pc;
     bool early;
 
-    if (!done || done >= tb->count || !atomic_load(&v->attention))
+    if (!done || done >= l->limit || !atomic_load(&v->attention))
         return false;
     v->pc = tb->pc;
     early = v->isa->decode(v, &b) && b.count == done && tb->pc + b.bytes == at;
@@ -131,6 +132,7 @@ static bool interp_whole(struct lockstep *l, struct vcpu *v, const struct tb *tb
     struct guest_block b = block_guest(tb);
     uint64_t start = v->icount, done = 0;
 
+    b.count = (uint16_t)l->limit;
     for (;;) {
         if (!v->isa->interp(v, &b))
             return false;
@@ -139,7 +141,7 @@ static bool interp_whole(struct lockstep *l, struct vcpu *v, const struct tb *tb
             return true;
         b = block_guest(tb);
         b.pc = v->pc;
-        b.count = (uint16_t)(tb->count - done);
+        b.count = (uint16_t)(l->limit - done);
         b.insns = (uint8_t *)tb->insns + done * v->isa->insn_size;
     }
 }
@@ -281,9 +283,11 @@ static void report(struct translator *t, struct lockstep *l, struct vcpu *v, con
 static bool compare(struct translator *t, struct lockstep *l, struct vcpu *v, struct tb *tb)
 {
     save(&l->before, v);
+    l->limit = tb->count;
     for (unsigned attempt = 1;; attempt++) {
         if (!trial(l, v, tb)) {
             v->trace = NULL;
+            l->limit = tb->count;
             if (!interp_whole(l, v, tb))
                 v->isa->take_trap(v);
             return true;
@@ -291,6 +295,10 @@ static bool compare(struct translator *t, struct lockstep *l, struct vcpu *v, st
         engine_run(t, l, v, tb);
         if (agrees(l, v))
             break;
+        if (!v->fault && v->icount > l->before.icount && v->icount < l->want_icount) {
+            /* A branch to the next instruction leaves the engine's block but not the interpreter's: look at that point. */
+            l->limit = (unsigned)(v->icount - l->before.icount);
+        }
         if (attempt == ATTEMPTS) {
             report(t, l, v, tb);
             return false;
