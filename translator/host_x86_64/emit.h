@@ -61,6 +61,7 @@ struct val {
     uint8_t g;     /* HOME, MEM: guest register, 32 + n for FP */
     uint8_t into;  /* guest register + 1 of the setr that takes it, see prepare */
     bool boxed;    /* F: known to be a boxed single */
+    bool clean;    /* TEMP: guest register g's memory holds it too */
     uint8_t group; /* ld, st...: number + 1 of its check group, see groups.c */
     uint16_t uses, last, next; /* next: in the alias list of g */
 };
@@ -112,6 +113,8 @@ struct emit {
     uint32_t fboxed;    /* guest FP registers known to hold boxed singles */
     uint8_t pinned, xpinned;
     uint16_t temp[3];   /* value in rax, rcx, rdx; NO_VAL, ANON */
+    uint8_t cache[3];   /* guest register + 1 whose value rax, rcx, rdx hold beside its memory; 0 = none */
+    uint16_t cached_at[3];
     uint16_t xtemp[2];
     uint64_t slots;     /* used spill slots */
     unsigned ncold, nexits;
@@ -130,6 +133,7 @@ void end_op(struct emit *e);                     /* free what the current operat
 struct rm guest_mem(unsigned g);                 /* memory of guest register g (32 + n: FP) */
 void pin(struct emit *e, unsigned v);            /* keep v's scratch register during this operation */
 unsigned scratch(struct emit *e);                /* a scratch register until the end of this operation */
+void forget_cached(struct emit *e);              /* scratch registers hold no copies any more */
 void take(struct emit *e, unsigned r);           /* make scratch register r free (its value moves), anonymous until end_op */
 void take_all(struct emit *e);                   /* all three; values that are not used later stay readable by peek only */
 void spill_temps(struct emit *e, unsigned mask); /* move values live after this operation out of the scratch registers in mask */

@@ -67,6 +67,7 @@ void need_fp(struct emit *e)
     for (unsigned r = 0; r < 3; r++)
         if (e->temp[r] != NO_VAL)
             take(e, r), e->temp[r] = NO_VAL;
+    forget_cached(e);
     e->fp_on = true;
     asm_alu_imm(&e->a, 0, ALU_CMP, V_MEM(fp_live), 0);
     c = cold_new(e, cold_fenter);
@@ -152,6 +153,7 @@ void bail_begin(struct emit *e, const struct ir_insn *in)
 
     spill_temps(e, ~0u);
     fspill_temps(e);
+    forget_cached(e);
     prepare_def(e);
     c = e->bail = cold_new(e, cold_bail);
     c->in = in;
@@ -187,6 +189,7 @@ void bail_end(struct emit *e)
         return;
     }
     c->back = e->a.p;
+    forget_cached(e);
     if (ir_ops[c->in->op].result == 'V')
         c->d = (uint8_t)in_reg(e, e->i);
     else

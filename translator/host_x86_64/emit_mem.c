@@ -275,7 +275,7 @@ static struct cold *branch(struct emit *e, struct access *x, enum cc cc, void (*
     c->b = (uint8_t)x->kind;
     c->x = (uint64_t)(x->kind == VALUE_MEM ? x->value_mem.disp : x->imm);
     for (unsigned r = 0; r < 3; r++)
-        if (e->temp[r] != NO_VAL && e->temp[r] != ANON && e->temp[r] != e->i && !dies(e, e->temp[r]))
+        if (e->cache[r] || (e->temp[r] != NO_VAL && e->temp[r] != ANON && e->temp[r] != e->i && !dies(e, e->temp[r])))
             c->keep |= (uint8_t)(1u << r);
     return c;
 }

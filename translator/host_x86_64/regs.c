@@ -67,6 +67,7 @@ void prepare(struct emit *e)
         e->alias[g] = NO_VAL;
     for (unsigned r = 0; r < 3; r++)
         e->temp[r] = NO_VAL;
+    forget_cached(e);
     e->xtemp[0] = e->xtemp[1] = NO_VAL;
     e->slots = 0;
     e->pinned = e->xpinned = 0;
@@ -126,10 +127,15 @@ static unsigned slot_new(struct emit *e)
 static void spill(struct emit *e, unsigned r)
 {
     struct val *x = &e->val[e->temp[r]];
-    unsigned s = slot_new(e);
+    unsigned s;
 
-    asm_store(&e->a, slot_mem(s), r);
     e->temp[r] = NO_VAL;
+    if (x->clean) {
+        x->loc = LOC_MEM;
+        return;
+    }
+    s = slot_new(e);
+    asm_store(&e->a, slot_mem(s), r);
     x->loc = LOC_SPILL;
     x->reg = (uint8_t)s;
 }
@@ -140,25 +146,51 @@ void pin(struct emit *e, unsigned v)
         e->pinned |= (uint8_t)(1u << e->val[v].reg);
 }
 
-/* A free scratch register, else the one whose value is used last goes to a slot. rax first: loads need rcx and rdx. */
-static unsigned alloc(struct emit *e)
+/* rax first: loads need rcx and rdx. Of those that hold a copy the oldest. */
+static unsigned free_scratch(const struct emit *e)
 {
     static const uint8_t order[3] = {RAX, RDX, RCX};
     unsigned best = NO_REG;
 
-    for (unsigned k = 0; k < 3; k++)
-        if (e->temp[order[k]] == NO_VAL)
-            return order[k];
-    for (unsigned r = 0; r < 3; r++)
-        if (e->temp[r] != ANON && !(e->pinned >> r & 1) &&
-            (best == NO_REG || e->val[e->temp[r]].last > e->val[e->temp[best]].last))
+    for (unsigned k = 0; k < 3; k++) {
+        unsigned r = order[k];
+
+        if (e->temp[r] != NO_VAL)
+            continue;
+        if (!e->cache[r])
+            return r;
+        if (best == NO_REG || e->cached_at[r] < e->cached_at[best])
             best = r;
-    if (best == NO_REG) { /* our own bug; the block is refused rather than wrong */
-        e->failed = true;
-        return RAX;
     }
-    spill(e, best);
     return best;
+}
+
+/* A free scratch register, else the one whose value is used last goes to memory. */
+static unsigned alloc(struct emit *e)
+{
+    unsigned best = free_scratch(e);
+
+    if (best == NO_REG) {
+        for (unsigned r = 0; r < 3; r++)
+            if (e->temp[r] != ANON && !(e->pinned >> r & 1) &&
+                (best == NO_REG || e->val[e->temp[r]].last > e->val[e->temp[best]].last))
+                best = r;
+        if (best == NO_REG) { /* our own bug; the block is refused rather than wrong */
+            e->failed = true;
+            return RAX;
+        }
+        spill(e, best);
+    }
+    e->cache[best] = 0;
+    return best;
+}
+
+void forget_cached(struct emit *e) { memset(e->cache, 0, sizeof e->cache); }
+
+static void remember_cached(struct emit *e, unsigned r, unsigned g)
+{
+    e->cache[r] = (uint8_t)(g + 1);
+    e->cached_at[r] = (uint16_t)e->i;
 }
 
 unsigned scratch(struct emit *e)
@@ -174,6 +206,7 @@ void take(struct emit *e, unsigned r)
     if (e->temp[r] != NO_VAL && e->temp[r] != ANON)
         spill(e, r);
     e->temp[r] = ANON;
+    e->cache[r] = 0;
 }
 
 void take_all(struct emit *e)
@@ -238,6 +271,9 @@ unsigned opnd_reg(struct emit *e, unsigned v)
     asm_load(&e->a, r, opnd(e, v));
     if (x->loc == LOC_SPILL)
         e->slots &= ~(UINT64_C(1) << x->reg);
+    x->clean = x->loc == LOC_MEM;
+    if (x->clean)
+        remember_cached(e, r, x->g);
     x->loc = LOC_TEMP;
     x->reg = (uint8_t)r;
     e->temp[r] = (uint16_t)v;
@@ -267,7 +303,20 @@ static void alias_add(struct emit *e, unsigned v, unsigned g)
     e->alias[g] = (uint16_t)v;
 }
 
-void read_guest(struct emit *e, unsigned g) { alias_add(e, e->i, g); }
+void read_guest(struct emit *e, unsigned g)
+{
+    struct val *x = &e->val[e->i];
+
+    alias_add(e, e->i, g);
+    for (unsigned r = 0; r < 3 && x->loc == LOC_MEM; r++)
+        if (e->cache[r] == g + 1 && e->temp[r] == NO_VAL) {
+            x->loc = LOC_TEMP;
+            x->reg = (uint8_t)r;
+            x->clean = true;
+            e->temp[r] = (uint16_t)e->i;
+            e->cached_at[r] = (uint16_t)e->i;
+        }
+}
 
 /* Copies go to memory: they are rare (a register read and written by one instruction that reads it again later). */
 void kill_alias(struct emit *e, unsigned g)
@@ -276,6 +325,8 @@ void kill_alias(struct emit *e, unsigned g)
         struct val *x = &e->val[v];
 
         next = x->next;
+        if (x->loc == LOC_TEMP && x->g == g)
+            x->clean = false;
         if ((x->loc != LOC_HOME && x->loc != LOC_MEM) || x->g != g || dies(e, v))
             continue;
         unsigned s = slot_new(e);
@@ -292,6 +343,9 @@ void kill_alias(struct emit *e, unsigned g)
         x->reg = (uint8_t)s;
     }
     e->alias[g] = NO_VAL;
+    for (unsigned r = 0; r < 3; r++)
+        if (e->cache[r] == g + 1)
+            e->cache[r] = 0;
 }
 
 void kill_all_aliases(struct emit *e)
@@ -336,7 +390,9 @@ void define_temp(struct emit *e, unsigned reg)
 
     x->loc = LOC_TEMP;
     x->reg = (uint8_t)reg;
+    x->clean = false;
     e->temp[reg] = (uint16_t)e->i;
+    e->cache[reg] = 0;
     pin(e, e->i);
 }
 
@@ -354,7 +410,11 @@ void set_guest(struct emit *e, unsigned g, unsigned v)
     } else if (is_imm32(e, v, &c)) {
         asm_store_imm(&e->a, 8, guest_mem(g), c);
     } else {
-        asm_store(&e->a, guest_mem(g), opnd_reg(e, v));
+        unsigned r = opnd_reg(e, v);
+
+        asm_store(&e->a, guest_mem(g), r);
+        if (r < 3 && x->loc == LOC_TEMP)
+            remember_cached(e, r, g);
     }
     /* From now on read it in its home. (A getr's value stays threaded in the list of the register it came from.) */
     if (home != NO_REG && x->loc == LOC_TEMP && !dies(e, v) && e->ir[v].op != IR_getr) {
