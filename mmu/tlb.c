@@ -5,8 +5,9 @@
  * one new id, and entries of ids that are gone die by replacement. The second level is L2_WAYS-way associative; an entry
  * holds a page's host base and rights, so that one entry serves loads, stores and fetches of a view.
  *
- * Superpages are entered as 4 KiB pieces. A fence inside a superpage must drop all its pieces: a context remembers one range
- * that covers every superpage it holds pieces of; a fence inside the range flushes the context whole.
+ * Superpages are entered as 4 KiB pieces. A fence inside a superpage must drop all its pieces: a context remembers a few
+ * ranges that cover every superpage it holds pieces of; a fence inside one flushes the context whole. (One range would span a
+ * kernel's linear map, its vmalloc area and its image, and every vmalloc fence empty the kernel's context.)
  */
 #include "mmu/tlb.h"
 
@@ -16,6 +17,7 @@
 enum { HINTS = 64, L2_SETS = 4096, L2_WAYS = 4, ID_BITS = 20, ID_MAX = (1 << ID_BITS) - 1 };
 enum { L2_READ = 1, L2_WRITE = 2, L2_EXEC = 4, L2_GLOBAL = 8, L2_RAM = 16 };
 
+#define RANGE_GAP (UINT64_C(1) << 30)
 #define L2_PA (PAGE_MASK & (~UINT64_C(0) >> 8))
 
 struct l2_entry {
@@ -99,8 +101,17 @@ static void flush_ctx(struct tlb *t, struct tlb_ctx *c)
 {
     clear_level1(c);
     c->id = new_id(t);
-    c->has_private = false;
-    c->super_lo = c->super_hi = 0;
+    c->has_private = c->stale = false;
+    c->supers = 0;
+}
+
+/* Most contexts are flushed many times before they are used again: clearing 36 KiB each time would be for nothing. */
+static void flush_later(struct tlb *t, struct tlb_ctx *c)
+{
+    if (c == t->cur)
+        flush_ctx(t, c);
+    else
+        c->stale = true;
 }
 
 static void ctx_open(struct tlb *t, struct tlb_ctx *c, struct tlb_view view)
@@ -162,6 +173,8 @@ struct tlb_ctx *tlb_switch(struct tlb *t, struct tlb_view view)
             flush_ctx(t, c);
         c->view.asid = view.asid;
     }
+    if (c->stale)
+        flush_ctx(t, c);
     if (c != t->cur)
         t->stats.switches++;
     c->used = ++t->now;
@@ -210,6 +223,26 @@ bool tlb_find(struct tlb *t, const struct tlb_ctx *ctx, gva va, char right, stru
     return true;
 }
 
+/* Superpages within RANGE_GAP of each other share a range; when there are too many, the last takes in the rest. */
+static void note_super(struct tlb_ctx *c, gva lo, gva hi)
+{
+    struct tlb_range *r = c->super;
+
+    for (unsigned i = 0; i < c->supers; i++, r++) {
+        bool below = hi < r->lo && r->lo - hi > RANGE_GAP, above = lo > r->hi && lo - r->hi > RANGE_GAP;
+
+        if ((below || above) && i != TLB_RANGES - 1)
+            continue;
+        if (lo < r->lo)
+            r->lo = lo;
+        if (hi > r->hi)
+            r->hi = hi;
+        return;
+    }
+    *r = (struct tlb_range){lo, hi};
+    c->supers++;
+}
+
 void tlb_fill(struct tlb *t, struct tlb_ctx *ctx, const struct tlb_page *page)
 {
     struct l2_entry *e = l2_find(t, page->va, ctx->id);
@@ -232,14 +265,8 @@ void tlb_fill(struct tlb *t, struct tlb_ctx *ctx, const struct tlb_page *page)
             (page->exec ? L2_EXEC : 0u) | (page->global ? L2_GLOBAL : 0u) | (page->host ? L2_RAM : 0u);
     if (!page->global)
         ctx->has_private = true;
-    if (page->span > PAGE_SIZE) {
-        gva lo = page->va & ~(page->span - 1), last = lo + (page->span - 1);
-
-        if (!ctx->super_hi || lo < ctx->super_lo)
-            ctx->super_lo = lo;
-        if (last > ctx->super_hi)
-            ctx->super_hi = last;
-    }
+    if (page->span > PAGE_SIZE)
+        note_super(ctx, page->va & ~(page->span - 1), page->va | (page->span - 1));
     if (!page->host)
         return;
     if (page->read)
@@ -253,7 +280,7 @@ void tlb_flush_all(struct tlb *t)
     t->stats.fences++;
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
         if (t->ctx[i] && t->ctx[i]->live)
-            flush_ctx(t, t->ctx[i]);
+            flush_later(t, t->ctx[i]);
 }
 
 /* Drop the non-global pages of a shared context. Its kernel half stays: that is what sharing is for. */
@@ -277,7 +304,7 @@ void tlb_flush_asid(struct tlb *t, uint32_t asid)
         if (c->view.shared)
             flush_private(t, c);
         else
-            flush_ctx(t, c);
+            flush_later(t, c);
     }
 }
 
@@ -287,10 +314,11 @@ static void flush_page_ctx(struct tlb *t, struct tlb_ctx *c, gva va)
     unsigned i = TLB_INDEX(page);
     struct l2_entry *e;
 
-    if (c->super_hi && va >= c->super_lo && va <= c->super_hi) {
-        flush_ctx(t, c);
-        return;
-    }
+    for (unsigned n = 0; n < c->supers; n++)
+        if (va >= c->super[n].lo && va <= c->super[n].hi) {
+            flush_later(t, c);
+            return;
+        }
     if (c->rd[i].tag == page)
         c->rd[i].tag = TLB_NONE;
     if (c->wr[i].tag == page)
@@ -369,7 +397,7 @@ void tlb_each(struct tlb *t, void (*fn)(void *arg, const struct tlb_ctx *ctx, bo
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         const struct tlb_ctx *c = t->ctx[i];
 
-        for (unsigned k = 0; c && c->live && k < TLB_SIZE; k++) {
+        for (unsigned k = 0; c && c->live && !c->stale && k < TLB_SIZE; k++) {
             if (c->rd[k].tag != TLB_NONE)
                 fn(arg, c, false, &c->rd[k]);
             if (c->wr[k].tag != TLB_NONE)

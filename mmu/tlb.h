@@ -30,6 +30,7 @@ enum {
     JC_SIZE = 1 << JC_BITS,
     CODE_SLOTS = 1024,
     TLB_CONTEXTS = 16,
+    TLB_RANGES = 4,
 };
 #define TLB_NONE UINT64_C(1) /* a tag or pc that matches nothing */
 #define TLB_INDEX(va) (((va) >> PAGE_BITS) & (TLB_SIZE - 1))
@@ -61,7 +62,9 @@ struct tlb_ctx {
     uint64_t id; /* tag of the second level; a new one after a full flush */
     uint64_t used;
     bool live, has_private; /* private: a non-global entry in a shared context */
-    gva super_lo, super_hi; /* range that entries from superpages may cover: a fence inside it drops the range */
+    bool stale;             /* flushed while another was current: emptied when it is switched to */
+    struct tlb_range { gva lo, hi; } super[TLB_RANGES]; /* [lo, hi] with entries from superpages: a fence inside drops the context */
+    unsigned supers;
 };
 
 /* What a walk found, or the second level kept. */

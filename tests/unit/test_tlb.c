@@ -97,6 +97,27 @@ static void fence_inside_a_superpage_drops_every_piece(void **state)
     CHECK(!known(a, 0x300000));
 }
 
+static void fence_between_superpages_leaves_them(void **state)
+{
+    static const gva at[] = {0x100000000, 0x900000000, 0x1100000000, 0x1900000000, 0x2900000000, 0x3900000000};
+    struct tlb_ctx *a = user(1);
+
+    (void)state;
+    fill(a, at[0], false, 2 << 20);
+    fill(a, at[1], false, 2 << 20);
+    fill(a, 0x500000000, false, 4096);
+    tlb_flush_page(t, 0x500000000);
+    CHECK(!known(a, 0x500000000));
+    CHECK(known(a, at[0]));
+    CHECK(known(a, at[1]));
+    for (unsigned n = 0; n < 6; n++) { /* more than are kept apart: each fence still finds its own */
+        for (unsigned k = 0; k < 6; k++)
+            fill(a, at[k], false, 2 << 20);
+        tlb_flush_page(t, at[n] + 0x1ff000);
+        CHECK(!known(a, at[n]));
+    }
+}
+
 static void private_pages_of_the_kernel_view_end_with_their_asid(void **state)
 {
     struct tlb_ctx *k = kernel(1);
@@ -151,6 +172,7 @@ int main(void)
         T(fence_of_a_page_drops_that_page_only),
         T(fence_of_one_asid_leaves_others_and_global_pages),
         T(fence_inside_a_superpage_drops_every_piece),
+        T(fence_between_superpages_leaves_them),
         T(private_pages_of_the_kernel_view_end_with_their_asid),
         T(second_level_serves_what_the_first_lost),
         T(evicted_address_spaces_come_back_empty),
