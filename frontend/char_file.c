@@ -24,7 +24,7 @@ static int inherited(const char *path)
 struct chardev *char_file_new(const struct chardev_env *env, const struct chardev_config *c, struct err *e)
 {
     struct stream *s = calloc(1, sizeof *s);
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (c->append ? O_APPEND : O_TRUNC);
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (c->append ? O_APPEND : 0);
     int fd, dup = inherited(c->path);
     struct stat st;
 
@@ -38,6 +38,7 @@ struct chardev *char_file_new(const struct chardev_env *env, const struct charde
         if (dup >= 0)
             close(dup);
         fd = open(c->path, flags, 0666);
+        s->truncate = fd >= 0 && !c->append && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     }
     if (fd < 0) {
         err_set(e, "%s: %s", c->path, strerror(errno));

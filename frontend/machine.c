@@ -271,8 +271,6 @@ static bool set_log(struct machine *m, struct err *e)
         return err_set(e, "out of memory");
     if (m->config->log_items && !log_set_items(m->log, m->config->log_items, e))
         return err_prefix(e, "-d");
-    if (m->config->log_file && !log_set_file(m->log, m->config->log_file, e))
-        return err_prefix(e, "-D");
     while (f && *f) { /* LO..HI, LO+LEN, LO-LEN */
         char *end;
         uint64_t lo = strtoull(f, &end, 0), n;
@@ -377,6 +375,15 @@ static bool boot(struct machine *m, struct err *e)
     return true;
 }
 
+/* All went well: only now files of an earlier run are overwritten. */
+static bool start_files(struct machine *m, struct err *e)
+{
+    if (m->config->log_file && !log_set_file(m->log, m->config->log_file, e))
+        return err_prefix(e, "-D");
+    machine_start_chardevs(m);
+    return true;
+}
+
 struct machine *machine_new(const struct machine_config *c, struct tty *tty, struct err *e)
 {
     struct machine *m = calloc(1, sizeof *m);
@@ -391,7 +398,8 @@ struct machine *machine_new(const struct machine_config *c, struct tty *tty, str
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
     if (make_core(m, e) && make_harts(m, e) && machine_open_drives(m, e) && machine_open_chardevs(m, e) &&
-        machine_build_board(m, e) && machine_build_virtio(m, e) && boot(m, e) && machine_attach_monitors(m, e))
+        machine_build_board(m, e) && machine_build_virtio(m, e) && boot(m, e) && machine_attach_monitors(m, e) &&
+        start_files(m, e))
         return m;
     machine_free(m);
     return NULL;

@@ -111,6 +111,13 @@ bool machine_chardev_open(const struct machine *m, unsigned n)
     return c && c->open;
 }
 
+void machine_start_chardevs(struct machine *m)
+{
+    for (unsigned i = 0; i < m->config->chardevs; i++)
+        if (m->config->chardev[i].kind != CHARDEV_NULL)
+            stream_start(stream_of(host_end(m, i)));
+}
+
 void machine_flush_chardevs(struct machine *m)
 {
     for (unsigned i = 0; i < m->config->chardevs; i++) {

@@ -85,6 +85,7 @@ bool machine_open_chardevs(struct machine *m, struct err *e);
 bool machine_attach_monitors(struct machine *m, struct err *e);
 /* The device end of chardev n of the config (a port of its mux); negative: a silent one. */
 struct chardev *machine_chardev(struct machine *m, int n);
+void machine_start_chardevs(struct machine *m);
 void machine_flush_chardevs(struct machine *m);
 void machine_close_io(struct machine *m);
 

@@ -309,6 +309,12 @@ bool stream_attach(struct stream *s, int in, int out, bool own, struct err *e)
     return true;
 }
 
+void stream_start(struct stream *s)
+{
+    if (s->truncate && ftruncate(s->out, 0) == 0)
+        s->truncate = false;
+}
+
 void stream_detach(struct stream *s)
 {
     int in = s->in, out = s->out;

@@ -29,6 +29,7 @@ struct stream {
     int in, out; /* -1: none */
     enum stream_out how;
     bool in_watched, out_watched, own_in, own_out;
+    bool truncate; /* the file's old contents go when the machine is complete, not when its set-up fails */
     void (*hangup)(struct stream *s); /* the other end went away; NULL: input just ends */
     void (*closed)(struct stream *s); /* for the owner's free */
     _Atomic bool in_paused;
@@ -41,6 +42,8 @@ struct stream {
 /* s is zeroed and may be embedded. e: out of memory. */
 bool stream_init(struct stream *s, const char *name, struct loop *loop, struct gate *gate, struct err *e);
 void stream_fini(struct stream *s);
+/* The machine is complete: what set-up put off. */
+void stream_start(struct stream *s);
 /* Connect: in and out may be -1; own: closed on detach. Loop's thread, or before it runs. */
 bool stream_attach(struct stream *s, int in, int out, bool own, struct err *e);
 void stream_detach(struct stream *s);
