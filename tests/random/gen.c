@@ -107,7 +107,7 @@ static gva code_va(const struct gen *g, uint32_t at) { return g->base + O_CODE +
 
 static void li(struct gen *g, unsigned rd, uint64_t v)
 {
-    int32_t low = (int32_t)(v & 0xfff) << 20 >> 20;
+    int32_t low = (int32_t)((uint32_t)v << 20) >> 20;
 
     if ((int64_t)v == (int32_t)v) {
         emit(g, A_LUI(rd, (uint32_t)(v - (uint64_t)low) >> 12));
@@ -344,7 +344,7 @@ static void gen_call(struct gen *g)
         emit(g, enc_j(off, R_LINK));
     } else {
         emit(g, A_AUIPC(R_JUMP, (uint32_t)(off + 0x800) >> 12));
-        emit(g, A_JALR(chance(g, 80) ? R_LINK : R_LINK, R_JUMP, off << 20 >> 20));
+        emit(g, A_JALR(R_LINK, R_JUMP, (int32_t)((uint32_t)off << 20) >> 20));
     }
 }
 
