@@ -140,7 +140,7 @@ enum run_exit translator_run(struct translator *t, struct vcpu *v)
 
         if (__builtin_expect(atomic_load(&v->attention) != 0, 0) && !serve(v, &why))
             break;
-        if (epoch != p->seen_epoch)
+        if (__atomic_load_n(&t->kill_epoch, __ATOMIC_SEQ_CST) > p->seen_epoch)
             forget_recent(p, epoch);
         if (v->poll_epoch != epoch)
             __atomic_store_n(&v->poll_epoch, epoch, __ATOMIC_SEQ_CST);

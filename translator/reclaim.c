@@ -41,6 +41,7 @@ void tb_kill(struct translator *t, struct tb *tb)
     if (tb->compiled && t->host->needs_cache)
         purge_jumps(t, tb);
     tb->retired_at = t->epoch + 1;
+    __atomic_store_n(&t->kill_epoch, tb->retired_at, __ATOMIC_SEQ_CST);
     tb->retired_next = t->retired;
     t->retired = tb;
     t->stats.dropped++;

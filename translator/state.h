@@ -28,7 +28,7 @@ struct lockstep;
 /* The loop's memory of one vCPU: blocks by pc, so that most passes need neither the MMU nor the table. */
 struct translator_vcpu {
     struct vcpu *v;
-    uint64_t seen_epoch; /* recent[] holds nothing retired before it */
+    uint64_t seen_epoch; /* recent[] holds nothing retired at or before it */
     struct tb *recent[RECENT_SIZE];
     uint8_t *insns;      /* room to decode into: BLOCK_MAX_INSNS */
     struct ir ir;
@@ -52,6 +52,7 @@ struct translator {
     pthread_mutex_t lock;
     struct tb_table tbs;
     uint64_t epoch;              /* atomic; see above */
+    uint64_t kill_epoch;         /* atomic; the newest epoch at which a block was retired */
     struct tb *retired;          /* newest first */
     uint64_t arena_retired[64];  /* epoch at which a DYING arena is free; 0: it is not dying */
     struct translator_vcpu *per[TRANSLATOR_VCPUS]; /* by vcpu->index */

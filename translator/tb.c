@@ -177,11 +177,6 @@ static uint32_t page_id(struct tb_table *tt, struct code_page *p, gva page, uint
     return i->id;
 }
 
-struct tb **tb_page_next(struct tb *tb, const struct code_page *p)
-{
-    return &tb->page_next[(tb->phys & PAGE_MASK) != p->page];
-}
-
 static void page_add(struct code_page *p, struct tb *tb)
 {
     *tb_page_next(tb, p) = p->first;

@@ -148,7 +148,10 @@ void tb_remove(struct tb_table *tt, struct tb *tb); /* from hash and pages; a pa
 struct code_page *tb_page(const struct tb_table *tt, gpa page);    /* NULL: not known */
 struct code_page *tb_page_get(struct tb_table *tt, gpa page);      /* made when needed; NULL: out of memory */
 void tb_page_drop(struct tb_table *tt, struct code_page *p);       /* no blocks and not dirty: forget it */
-struct tb **tb_page_next(struct tb *tb, const struct code_page *p); /* tb's link in p's list */
+static inline struct tb **tb_page_next(struct tb *tb, const struct code_page *p) /* tb's link in p's list */
+{
+    return &tb->page_next[(tb->phys & PAGE_MASK) != p->page];
+}
 
 void tb_link(struct tb *from, unsigned index, struct tb *to); /* lists only; the back end patches */
 void tb_unlink_out(struct tb *from, unsigned index);
