@@ -69,10 +69,20 @@ struct tlb_stats *tlb_stats(struct tlb *t) { return &t->stats; }
 
 struct tlb_ctx *tlb_context(struct tlb *t, unsigned i) { return __atomic_load_n(&t->ctx[i], __ATOMIC_ACQUIRE); }
 
+static void clear_chunks(struct tlb_entry *table, uint64_t *used)
+{
+    for (; *used; *used &= *used - 1) {
+        struct tlb_entry *e = table + __builtin_ctzll(*used) * TLB_CHUNK;
+
+        for (unsigned i = 0; i < TLB_CHUNK; i++)
+            e[i].tag = TLB_NONE;
+    }
+}
+
 static void clear_level1(struct tlb_ctx *c)
 {
-    for (unsigned i = 0; i < TLB_SIZE; i++)
-        c->rd[i].tag = c->wr[i].tag = TLB_NONE;
+    clear_chunks(c->rd, &c->rd_used);
+    clear_chunks(c->wr, &c->wr_used);
     memset(c->code_id, 0, sizeof c->code_id);
 }
 
@@ -105,7 +115,7 @@ static void flush_ctx(struct tlb *t, struct tlb_ctx *c)
     c->supers = 0;
 }
 
-/* Most contexts are flushed many times before they are used again: clearing 36 KiB each time would be for nothing. */
+/* Most contexts are flushed many times before they are used again: clearing their tables each time would be for nothing. */
 static void flush_later(struct tlb *t, struct tlb_ctx *c)
 {
     if (c == t->cur)
@@ -136,6 +146,7 @@ static struct tlb_ctx *ctx_take(struct tlb *t)
             c = t->ctx[i] = aligned_alloc(64, (sizeof *c + 63) & ~(size_t)63);
             if (c) {
                 memset(c, 0, sizeof *c);
+                c->rd_used = c->wr_used = ~UINT64_C(0);
                 return c;
             }
             continue;
@@ -246,7 +257,6 @@ static void note_super(struct tlb_ctx *c, gva lo, gva hi)
 void tlb_fill(struct tlb *t, struct tlb_ctx *ctx, const struct tlb_page *page)
 {
     struct l2_entry *e = l2_find(t, page->va, ctx->id);
-    unsigned i = TLB_INDEX(page->va);
 
     if (!e) {
         struct l2_set *s = l2_set(t, page->va, ctx->id);
@@ -270,9 +280,9 @@ void tlb_fill(struct tlb *t, struct tlb_ctx *ctx, const struct tlb_page *page)
     if (!page->host)
         return;
     if (page->read)
-        ctx->rd[i] = (struct tlb_entry){page->va & PAGE_MASK, (uint64_t)(uintptr_t)page->host - (page->va & PAGE_MASK)};
+        tlb_set_read(ctx, page->va & PAGE_MASK, page->host);
     if (page->write)
-        ctx->wr[i] = (struct tlb_entry){page->va & PAGE_MASK, (uint64_t)(uintptr_t)page->host - (page->va & PAGE_MASK)};
+        tlb_set_write(ctx, page->va & PAGE_MASK, page->host);
 }
 
 void tlb_flush_all(struct tlb *t)
@@ -354,14 +364,22 @@ static bool points_into(const struct tlb_entry *e, uint64_t host, uint64_t len)
     return e->tag != TLB_NONE && e->tag + e->addend - host < len;
 }
 
+static void drop_into(struct tlb_entry *table, uint64_t used, uint64_t host, uint64_t len)
+{
+    for (; used; used &= used - 1) {
+        struct tlb_entry *e = table + __builtin_ctzll(used) * TLB_CHUNK;
+
+        for (unsigned i = 0; i < TLB_CHUNK; i++)
+            if (points_into(&e[i], host, len))
+                e[i].tag = TLB_NONE;
+    }
+}
+
 void tlb_drop_write(struct tlb *t, const uint8_t *host)
 {
-    uint64_t h = (uint64_t)(uintptr_t)host;
-
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
-        for (unsigned k = 0; t->ctx[i] && t->ctx[i]->live && k < TLB_SIZE; k++)
-            if (points_into(&t->ctx[i]->wr[k], h, PAGE_SIZE))
-                t->ctx[i]->wr[k].tag = TLB_NONE;
+        if (t->ctx[i] && t->ctx[i]->live)
+            drop_into(t->ctx[i]->wr, t->ctx[i]->wr_used, (uint64_t)(uintptr_t)host, PAGE_SIZE);
     /* The second level keeps the right: its users look at the page's flags before they fill wr. */
 }
 
@@ -374,12 +392,8 @@ void tlb_drop_host(struct tlb *t, const uint8_t *host, uint64_t len)
 
         if (!c || !c->live)
             continue;
-        for (unsigned k = 0; k < TLB_SIZE; k++) {
-            if (points_into(&c->rd[k], h, len))
-                c->rd[k].tag = TLB_NONE;
-            if (points_into(&c->wr[k], h, len))
-                c->wr[k].tag = TLB_NONE;
-        }
+        drop_into(c->rd, c->rd_used, h, len);
+        drop_into(c->wr, c->wr_used, h, len);
         memset(c->code_id, 0, sizeof c->code_id);
     }
     for (unsigned s = 0; s < L2_SETS; s++)

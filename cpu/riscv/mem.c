@@ -200,7 +200,7 @@ bool rv_resolve(struct rv *c, gva va, unsigned size, enum walk_access access, st
     *p = (struct tlb_page){0};
     if (!quiet && tlb_find(c->v.tlb, c->v.ctx, va, right[access], p)) {
         if (access == WALK_READ && p->host)
-            c->v.ctx->rd[TLB_INDEX(va)] = (struct tlb_entry){p->va, (uint64_t)(uintptr_t)p->host - p->va};
+            tlb_set_read(c->v.ctx, p->va, p->host);
         return true;
     }
     if (!quiet)
@@ -308,7 +308,7 @@ static void open_write(struct rv *c, const struct tlb_page *p, gva va, unsigned 
     }
     announce_write(c, p);
     if (p->write && pmp_page(c, p->pa, c->data.priv) != PMP_PARTLY)
-        c->v.ctx->wr[TLB_INDEX(va)] = (struct tlb_entry){p->va, (uint64_t)(uintptr_t)p->host - p->va};
+        tlb_set_write(c->v.ctx, p->va, p->host);
 }
 
 static void ram_write(uint8_t *p, unsigned size, uint64_t val)
