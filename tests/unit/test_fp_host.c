@@ -13,6 +13,7 @@
 #include "tests/unit/backend.h"
 #include "tests/unit/check.h"
 #include "tests/unit/fp_operands.h"
+#include "translator/host_x86_64/emit.h"
 
 enum { PC = 0x1000, FREGS = 6, XREGS = 4, FIRST_X = 10, OPS_MAX = 10, RUNS = 40 };
 
@@ -233,9 +234,23 @@ static void run_block(struct tb *tb, const struct op *block, unsigned count)
     CHECK_EQ(got.mstatus, 3 << 13);
 }
 
+static bool plain; /* the instructions of every x86-64 only */
+
+static bool open_host(const struct host_ops *host)
+{
+    if (!backend_open(&tr, host, &isa))
+        return false;
+    if (plain && host == &host_x86_64) {
+        struct host_state *h = tr.host_state;
+
+        h->avx = h->bmi1 = h->bmi2 = h->fma = false;
+    }
+    return true;
+}
+
 static void single_operations(const struct host_ops *host)
 {
-    CHECK(backend_open(&tr, host, &isa));
+    CHECK(open_host(host));
     for (unsigned n = 0; n < ARRAY_LEN(ops) * 24; n++) {
         struct op o = random_op(ops[n / 24]);
         struct tb *tb = compile(&o, 1);
@@ -252,7 +267,7 @@ static void random_blocks(const struct host_ops *host)
     const char *s = getenv("GUISE_FP_BLOCKS");
     uint64_t blocks = s ? strtoull(s, NULL, 0) : 2500;
 
-    CHECK(backend_open(&tr, host, &isa));
+    CHECK(open_host(host));
     while (blocks--) {
         struct op block[OPS_MAX];
         unsigned count = 2 + (unsigned)(fp_random(&rng) % (OPS_MAX - 1));
@@ -273,7 +288,7 @@ static void modes_the_host_lacks_are_left_to_the_interpreter(const struct host_o
     struct op o = {.op = IR_fadd, .sub = IR_D, .d = 0, .a = 1, .b = 2};
     struct tb *tb;
 
-    CHECK(backend_open(&tr, host, &isa));
+    CHECK(open_host(host));
     tb = compile(&o, 1);
     for (unsigned frm = 4; frm < 8; frm++) {
         new_registers();
@@ -298,6 +313,15 @@ static void ir_modes(void **state) { (void)state, modes_the_host_lacks_are_left_
 
 static void jit_singles(void **state) { (void)state, single_operations(host_jit); }
 static void jit_blocks(void **state) { (void)state, random_blocks(host_jit); }
+static void jit_plain(void **state)
+{
+    (void)state;
+    plain = true;
+    single_operations(host_jit);
+    random_blocks(host_jit);
+    plain = false;
+}
+
 static void jit_modes(void **state) { (void)state, modes_the_host_lacks_are_left_to_the_interpreter(host_jit); }
 
 int main(void)
@@ -310,6 +334,7 @@ int main(void)
     static const struct CMUnitTest all_tests[] = {
         cmocka_unit_test(ir_singles),  cmocka_unit_test(ir_blocks),  cmocka_unit_test(ir_modes),
         cmocka_unit_test(jit_singles), cmocka_unit_test(jit_blocks), cmocka_unit_test(jit_modes),
+        cmocka_unit_test(jit_plain),
     };
     const char *s = getenv("GUISE_FP_SEED");
 

@@ -14,6 +14,7 @@
 #include "tests/unit/check.h"
 #include "translator/cache.h"
 #include "translator/helper.h"
+#include "translator/host_x86_64/emit.h"
 #include "translator/state.h"
 
 enum { PC = 0x40001000, MEM = 0x10000, MEM_PAGES = 3, MAX_INSNS = 24, LIVE = 8 };
@@ -447,15 +448,24 @@ static void print_difference(void)
             printf("# memory %x: %02x want %02x\n", MEM + i, ram[i], ram_want[i]);
 }
 
-static void random_blocks_do_what_the_ir_interpreter_does(void **state)
+/* The instructions of every x86-64 only. */
+static void forget_features(struct translator *t)
+{
+    struct host_state *h = t->host_state;
+
+    h->avx = h->bmi1 = h->bmi2 = h->lzcnt = h->popcnt = h->fma = false;
+}
+
+static void compare_random_blocks(bool plain)
 {
     const char *s = getenv("GUISE_JIT_BLOCKS"), *first = getenv("GUISE_JIT_SEED");
     unsigned blocks = s ? (unsigned)strtoul(s, NULL, 0) : 4000;
 
-    (void)state;
     if (first)
         seed = strtoull(first, NULL, 0);
     CHECK(open_host(&tr, &host_x86_64));
+    if (plain)
+        forget_features(&tr);
     CHECK(open_host(&tr_ir, &host_ir));
     while (blocks--) {
         uint64_t block_seed = seed;
@@ -488,14 +498,27 @@ static void random_blocks_do_what_the_ir_interpreter_does(void **state)
     close_host(&tr_ir);
 }
 
+static void random_blocks_do_what_the_ir_interpreter_does(void **state)
+{
+    (void)state;
+    compare_random_blocks(false);
+}
+
+static void so_do_they_on_the_oldest_x86_64(void **state)
+{
+    (void)state;
+    compare_random_blocks(true);
+}
+
 /* Every pure operation on every pair of edge values, operands and result in homes and in memory. */
-static void operations_give_what_plain_c_gives(void **state)
+static void compare_operations(bool plain)
 {
     static const unsigned places[][3] = {{10, 11, 12}, {10, 10, 11}, {10, 11, 10}, {10, 10, 10}, {5, 6, 7},
                                          {5, 10, 6},   {10, 5, 6},   {5, 5, 10},   {5, 6, 5}};
 
-    (void)state;
     CHECK(open_host(&tr, &host_x86_64));
+    if (plain)
+        forget_features(&tr);
     clear_ctx();
     for (unsigned op = IR_add; op <= IR_orcb; op++)
         for (unsigned p = 0; p < ARRAY_LEN(places); p++) {
@@ -529,6 +552,13 @@ static void operations_give_what_plain_c_gives(void **state)
             tb_free(tb);
         }
     close_host(&tr);
+}
+
+static void operations_give_what_plain_c_gives(void **state)
+{
+    (void)state;
+    compare_operations(false);
+    compare_operations(true);
 }
 
 /* --- links, page ids, polls --- */
@@ -708,6 +738,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_give_what_plain_c_gives),
         cmocka_unit_test(random_blocks_do_what_the_ir_interpreter_does),
+        cmocka_unit_test(so_do_they_on_the_oldest_x86_64),
         cmocka_unit_test(linked_exits_run_on_until_unlinked),
         cmocka_unit_test(links_to_other_pages_check_the_page_id),
         cmocka_unit_test(a_straddling_block_checks_its_second_page),

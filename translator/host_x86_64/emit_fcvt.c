@@ -208,6 +208,7 @@ static void from_int_static(struct emit *e, const struct ir_insn *in, unsigned k
 
     spill_temps(e, ~0u);
     fspill_temps(e);
+    forget_cached(e);
     prepare_def(e);
     from = scratch(e);
     load_opnd(e, from, in->a);
