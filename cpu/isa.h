@@ -10,7 +10,7 @@ struct guest_block;
 struct ir;
 struct vcpu;
 
-enum { BLOCK_MAX_INSNS = 64 };
+enum { BLOCK_MAX_INSNS = 64, BLOCK_MAX_BYTES = 4 * BLOCK_MAX_INSNS };
 
 /*
  * A decoded piece of guest code: straight-line but for forward branches not taken, within one page; only the last
@@ -25,6 +25,7 @@ struct guest_block {
     uint16_t count;
     uint16_t bytes;
     void *insns;   /* the ISA's decoded instructions, isa->insn_size each; room for BLOCK_MAX_INSNS */
+    uint8_t *source; /* decode leaves the bytes here as it saw them: room for BLOCK_MAX_BYTES; NULL: not wanted */
 };
 
 /*

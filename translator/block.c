@@ -1,10 +1,10 @@
 /*
  * From v->pc to a block: the loop's memory, the table, or a new translation.
  *
- * A new block: its page is watched (invalidate.c), its bytes are decoded and hashed, translated, and then entered and
- * compiled under the lock; only that, and the watching, is done under the lock, so vCPUs translate in parallel. A page
- * that is not watched may change under the decoder: its bytes are hashed before and after, and when they moved the
- * block gets a hash that fits nothing, so that the next fence.i drops it.
+ * A new block: its page is watched (invalidate.c), its bytes are decoded, translated, and then entered and compiled
+ * under the lock; only that, and the watching, is done under the lock, so vCPUs translate in parallel. Its hash is that
+ * of the bytes the decoder saw. They may have changed meanwhile, and another vCPU may have executed its fence.i and look
+ * for the new ones: a block is entered only when its bytes are still those in memory, else it is made anew.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "translator/state.h"
 
-enum { STABLE_BYTES = 4 * BLOCK_MAX_INSNS };
+enum { ATTEMPTS = 16 }; /* to catch a page that others write to at rest */
 
 static struct tb **recent_slot(struct translator_vcpu *p, gva pc)
 {
@@ -49,19 +49,11 @@ struct making {
     struct translator *t;
     struct translator_vcpu *p;
     struct vcpu *v;
-    const uint8_t *host; /* code at v->pc */
-    gpa pa;
-    bool watched;    /* its page was, before decoding */
-    uint64_t before; /* hash of STABLE_BYTES, when it was not */
-    unsigned limit;
+    gpa pa; /* of v->pc */
+    unsigned limit, attempts;
+    bool shorter; /* it was too long for the back end */
+    bool moved;   /* its bytes changed meanwhile */
 };
-
-static size_t stable_bytes(const struct making *m)
-{
-    size_t to_end = PAGE_SIZE - (m->pa & (PAGE_SIZE - 1));
-
-    return to_end < STABLE_BYTES ? to_end : STABLE_BYTES;
-}
 
 /* Under the lock. */
 static bool watch_page(struct making *m, gpa page)
@@ -71,29 +63,6 @@ static bool watch_page(struct making *m, gpa page)
     if (p && !p->dirty)
         page_arm(m->t, m->v, p);
     return p && code_page_watched(m->t, p);
-}
-
-static bool hash_source(struct making *m, struct tb *tb)
-{
-    uint8_t bytes[8];
-    const uint8_t *host2;
-    gpa pa2;
-    size_t first = PAGE_SIZE - (m->pa & (PAGE_SIZE - 1));
-
-    if (!tb->code_id2 && tb->phys2 == ~(gpa)0) {
-        tb->source_hash = source_hash(m->host, tb->bytes, 0);
-        if (!m->watched && source_hash(m->host, stable_bytes(m), 0) != m->before)
-            tb->source_hash = ~tb->source_hash;
-        return true;
-    }
-    if (!m->v->isa->fetch(m->v, m->v->pc + first, &host2, &pa2) || tb->bytes > sizeof bytes || first >= tb->bytes)
-        return false;
-    memcpy(bytes, m->host, first);
-    memcpy(bytes + first, host2, tb->bytes - first);
-    tb->source_hash = source_hash(bytes, tb->bytes, 0);
-    if (!m->watched || pa2 != tb->phys2)
-        tb->source_hash = ~tb->source_hash;
-    return true;
 }
 
 /* IR of tb in p->ir, short enough to fit. false: the block must be shorter. */
@@ -164,65 +133,66 @@ static enum tb_compiled compile(struct translator *t, struct translator_vcpu *p,
 
 static struct tb *decode(struct making *m)
 {
-    struct guest_block b = {.pc = m->v->pc, .insns = m->p->insns, .limit = (uint16_t)m->limit, .phys2 = ~(gpa)0};
+    struct guest_block b = {
+        .pc = m->v->pc, .insns = m->p->insns, .source = m->p->source, .limit = (uint16_t)m->limit, .phys2 = ~(gpa)0};
     struct tb *tb;
 
     b.mode = m->v->isa->mode(m->v);
     if (!m->v->isa->decode(m->v, &b))
         return NULL;
     tb = tb_new(m->t->isa, &b);
-    if (!tb)
-        return NULL;
-    if (!hash_source(m, tb)) {
-        tb_free(tb);
-        return NULL;
-    }
+    if (tb)
+        tb->source_hash = source_hash(m->p->source, tb->bytes, 0);
     return tb;
 }
 
-/* Enter it, unless another vCPU was faster. */
+/* Enter it, unless another vCPU was faster or its bytes have changed. Under the lock. */
 static struct tb *enter(struct making *m, struct tb *tb)
 {
+    gpa page = tb->phys & PAGE_MASK, page2 = tb->phys2 & PAGE_MASK;
+    bool straddles = tb->phys2 != ~(gpa)0, watched, watched2;
     struct tb *other = tb_find(&m->t->tbs, tb->phys, tb->pc, tb->mode);
 
     if (other && other->phys2 == tb->phys2) {
         tb_free(tb);
         return other;
     }
-    if (!tb_insert(&m->t->tbs, tb)) {
+    watched = watch_page(m, page); /* before the comparison: what is written after it is noticed */
+    watched2 = !straddles || watch_page(m, page2);
+    m->moved = source_changed(m->t, tb);
+    if ((m->moved && m->attempts < ATTEMPTS) || !tb_insert(&m->t->tbs, tb)) {
         tb_free(tb);
         return NULL;
     }
-    if (!watch_page(m, tb->phys & PAGE_MASK) || !m->watched)
-        page_dirty(m->t, tb_page(&m->t->tbs, tb->phys & PAGE_MASK));
-    if (tb->code_id2 && !watch_page(m, tb->phys2 & PAGE_MASK))
-        page_dirty(m->t, tb_page(&m->t->tbs, tb->phys2 & PAGE_MASK));
+    if (!watched || m->moved)
+        page_dirty(m->t, tb_page(&m->t->tbs, page));
+    if (!watched2 || (straddles && m->moved))
+        page_dirty(m->t, tb_page(&m->t->tbs, page2));
+    m->moved = false;
     m->t->stats.blocks++;
     m->t->stats.guest_bytes += tb->bytes;
     return tb;
 }
 
-/* One attempt with at most m->limit instructions. *shorter: it was too long for the back end. */
-static struct tb *make_limited(struct making *m, bool *shorter)
+/* One attempt with at most m->limit instructions. */
+static struct tb *make_limited(struct making *m)
 {
     struct translator *t = m->t;
     bool cold = !t->host || t->o.jit_after;
     struct tb *tb, *made;
 
-    *shorter = false;
+    m->shorter = m->moved = false;
     pthread_mutex_lock(&t->lock);
-    m->watched = watch_page(m, m->pa & PAGE_MASK);
+    watch_page(m, m->pa & PAGE_MASK);
     pthread_mutex_unlock(&t->lock);
-    if (!m->watched)
-        m->before = source_hash(m->host, stable_bytes(m), 0);
     tb = decode(m);
     if (!tb)
         return NULL;
     if (log_on(t->log, LOG_IN_ASM))
         dump_guest(t, m->v, tb);
     if (!cold && !translate(m, tb)) {
-        *shorter = tb->count > 1;
-        if (*shorter) {
+        m->shorter = tb->count > 1;
+        if (m->shorter) {
             tb_free(tb);
             return NULL;
         }
@@ -231,7 +201,7 @@ static struct tb *make_limited(struct making *m, bool *shorter)
     pthread_mutex_lock(&t->lock);
     made = enter(m, tb);
     if (made == tb && !cold && compile(t, m->p, tb) == TB_TOO_BIG && tb->count > 1) {
-        *shorter = true;
+        m->shorter = true;
         tb_kill(t, tb);
         reclaim_new_epoch(t);
         made = NULL;
@@ -240,16 +210,17 @@ static struct tb *make_limited(struct making *m, bool *shorter)
     return made;
 }
 
-static struct tb *make(struct translator *t, struct vcpu *v, const uint8_t *host, gpa pa)
+static struct tb *make(struct translator *t, struct vcpu *v, gpa pa)
 {
-    struct making m = {.t = t, .p = translator_of(t, v), .v = v, .host = host, .pa = pa, .limit = BLOCK_MAX_INSNS};
-    bool shorter;
+    struct making m = {.t = t, .p = translator_of(t, v), .v = v, .pa = pa, .limit = BLOCK_MAX_INSNS};
     struct tb *tb;
 
     do {
-        tb = make_limited(&m, &shorter);
-        m.limit = (m.limit + 1) / 2;
-    } while (!tb && shorter && m.limit >= 1);
+        tb = make_limited(&m);
+        if (m.shorter)
+            m.limit = (m.limit + 1) / 2;
+        m.attempts += m.moved;
+    } while (!tb && (m.shorter || m.moved));
     return tb;
 }
 
@@ -293,7 +264,7 @@ struct tb *block_at(struct translator *t, struct vcpu *v)
         tb = NULL;
     }
     if (!tb)
-        tb = make(t, v, host, pa);
+        tb = make(t, v, pa);
     if (!tb)
         return NULL;
     set_ids(v, tb);

@@ -134,6 +134,8 @@ enum run_exit translator_run(struct translator *t, struct vcpu *v)
     struct translator_vcpu *p = translator_of(t, v);
     enum run_exit why = RUN_STOP;
 
+    /* No longer away, before attention is looked at: who posts work now and reads AWAY could think it was done. */
+    __atomic_store_n(&v->poll_epoch, __atomic_load_n(&t->epoch, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);
     for (;;) {
         /* Read before attention is looked at: work posted before this epoch has run when it is stored. */
         uint64_t epoch = __atomic_load_n(&t->epoch, __ATOMIC_SEQ_CST);

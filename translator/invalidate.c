@@ -11,6 +11,7 @@
  * Watching a page takes write rights away from all vCPUs: at once from the calling one, by posted work from the others.
  * Until all have polled the page counts as dirty.
  */
+#include <sched.h>
 #include <string.h>
 
 #include "mmu/bus.h"
@@ -65,7 +66,7 @@ static void post_drop(struct translator *t, const struct vcpu *self, uint8_t *ho
             continue;
         /* The struct is ours again only when its last run is over, which `done` says after drop_posted was cleared. */
         while (o->drop_work.fn && !atomic_load_explicit(&o->drop_work.done, memory_order_acquire))
-            ;
+            sched_yield();
         o->drop_work.fn = drop_write_rights;
         o->drop_work.arg = o;
         o->drop_posted = true;
@@ -116,11 +117,12 @@ static void page_unwatch(struct translator *t, gpa page, uint8_t *flags)
 
     pthread_mutex_lock(&t->lock);
     if (page_flags_get(flags) & PAGE_CODE) {
-        page_flags_set(flags, PAGE_CODE_DIRTY);
-        page_flags_clear(flags, PAGE_CODE);
+        /* On the list first: from the moment the flag is off, others store without a word. */
         p = tb_page(&t->tbs, page);
         if (p)
             page_dirty(t, p);
+        page_flags_set(flags, PAGE_CODE_DIRTY);
+        page_flags_clear(flags, PAGE_CODE);
     }
     pthread_mutex_unlock(&t->lock);
 }
@@ -161,21 +163,23 @@ void invalidate_range(void *arg, gpa addr, uint64_t len)
     }
 }
 
-/* The bytes of tb as they are now; straddling blocks take theirs from two pages. */
-static bool unchanged(struct translator *t, const struct tb *tb)
+/* Straddling blocks have their bytes in two pages. Both are known here. */
+bool source_changed(struct translator *t, const struct tb *tb)
 {
     uint8_t bytes[8];
     const struct code_page *p = tb_page(&t->tbs, tb->phys & PAGE_MASK), *p2;
     size_t first = PAGE_SIZE - (tb->phys & (PAGE_SIZE - 1));
 
+    if (!p)
+        return true;
     if (tb->phys2 == ~(gpa)0)
-        return !p->host || source_hash(p->host + (tb->phys & ~PAGE_MASK), tb->bytes, 0) == tb->source_hash;
+        return p->host && source_hash(p->host + (tb->phys & ~PAGE_MASK), tb->bytes, 0) != tb->source_hash;
     p2 = tb_page(&t->tbs, tb->phys2 & PAGE_MASK);
-    if (!p->host || !p2->host || tb->bytes > sizeof bytes || first >= tb->bytes)
-        return false;
+    if (!p2 || !p->host || !p2->host || tb->bytes > sizeof bytes || first >= tb->bytes)
+        return !p2 || p->flags || p2->flags;
     memcpy(bytes, p->host + (tb->phys & ~PAGE_MASK), first);
     memcpy(bytes + first, p2->host, tb->bytes - first);
-    return source_hash(bytes, tb->bytes, 0) == tb->source_hash;
+    return source_hash(bytes, tb->bytes, 0) != tb->source_hash;
 }
 
 static unsigned drop_changed(struct translator *t, struct code_page *p)
@@ -184,7 +188,7 @@ static unsigned drop_changed(struct translator *t, struct code_page *p)
 
     for (struct tb *tb = p->first, *next; tb; tb = next) {
         next = *tb_page_next(tb, p);
-        if (!unchanged(t, tb)) {
+        if (source_changed(t, tb)) {
             tb_kill(t, tb);
             killed++;
         }
@@ -192,12 +196,14 @@ static unsigned drop_changed(struct translator *t, struct code_page *p)
     return killed;
 }
 
-/* Watch first, compare then: a write in between is noticed. */
+/* Watch first, compare then: a write in between is noticed. A page that others may still write to unseen stays dirty. */
 static unsigned page_fence(struct translator *t, struct vcpu *v, struct code_page *p)
 {
     unsigned killed;
+    bool watched;
 
     page_arm(t, v, p);
+    watched = code_page_watched(t, p);
     killed = drop_changed(t, p);
     if (!p->first) {
         page_flags_clear(p->flags, PAGE_CODE | PAGE_CODE_DIRTY);
@@ -206,7 +212,7 @@ static unsigned page_fence(struct translator *t, struct vcpu *v, struct code_pag
             return killed;
         }
     }
-    if (!code_page_watched(t, p))
+    if (!watched)
         page_dirty(t, p);
     return killed;
 }
@@ -218,16 +224,19 @@ void invalidate_fence_i(void *arg, struct vcpu *v)
     unsigned killed = 0;
 
     __atomic_add_fetch(&t->stats.fence_i, 1, __ATOMIC_RELAXED);
-    if (!__atomic_load_n(&t->tbs.dirty, __ATOMIC_ACQUIRE))
+    /* An empty list says nothing while another vCPU works on what was in it: then wait for the lock. */
+    if (!__atomic_load_n(&t->tbs.dirty, __ATOMIC_SEQ_CST) && !__atomic_load_n(&t->fencing, __ATOMIC_SEQ_CST))
         return;
     pthread_mutex_lock(&t->lock);
+    __atomic_store_n(&t->fencing, true, __ATOMIC_SEQ_CST);
     list = t->tbs.dirty;
-    __atomic_store_n(&t->tbs.dirty, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&t->tbs.dirty, NULL, __ATOMIC_SEQ_CST);
     for (struct code_page *p = list, *next; p; p = next) {
         next = p->dirty_next;
         p->dirty = false;
         killed += page_fence(t, v, p);
     }
+    __atomic_store_n(&t->fencing, false, __ATOMIC_RELEASE);
     if (killed)
         reclaim_new_epoch(t);
     reclaim_run(t);

@@ -31,6 +31,7 @@ struct translator_vcpu {
     uint64_t seen_epoch; /* recent[] holds nothing retired at or before it */
     struct tb *recent[RECENT_SIZE];
     uint8_t *insns;      /* room to decode into: BLOCK_MAX_INSNS */
+    uint8_t source[BLOCK_MAX_BYTES]; /* what was decoded */
     struct ir ir;
     /* pages it must drop its write rights to; under the translator's lock */
     uint8_t *drop[DROP_MAX];
@@ -51,6 +52,7 @@ struct translator {
     struct cache *cache;         /* NULL unless host->needs_cache */
     pthread_mutex_t lock;
     struct tb_table tbs;
+    bool fencing;                /* atomic; a fence.i is comparing pages it took off the dirty list */
     uint64_t epoch;              /* atomic; see above */
     uint64_t kill_epoch;         /* atomic; the newest epoch at which a block was retired */
     struct tb *retired;          /* newest first */
@@ -80,6 +82,7 @@ void invalidate_page_written(void *arg, gpa page, uint8_t *page_flags);
 void invalidate_range(void *arg, gpa addr, uint64_t len); /* bus_code_written */
 /* Under the lock: make writes to p noticed, if they are not yet. Before its bytes are decoded. v: the calling vCPU. */
 void page_arm(struct translator *t, struct vcpu *v, struct code_page *p);
+bool source_changed(struct translator *t, const struct tb *tb); /* its bytes are not those it was made from */
 /* A store by anyone since arming is known; false: blocks of p are checked at each fence.i. */
 bool code_page_watched(const struct translator *t, const struct code_page *p);
 void page_dirty(struct translator *t, struct code_page *p); /* onto the list of fence.i */

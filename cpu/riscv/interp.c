@@ -54,6 +54,8 @@ bool rv_decode(struct vcpu *v, struct guest_block *b)
             break;
         if (!fetch_insn(c, pc, host, left, partly, i, &b->phys2))
             return false;
+        if (b->source)
+            memcpy(b->source + (pc - b->pc), &i->raw, i->len); /* little-endian host: the bytes as they are in memory */
         b->count++;
         pc += i->len;
         host += i->len;

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mirror=$("$here/fetch.sh" "$cache" trixie riscv64 mirror)
 work=$cache/debian.work
 log=$cache/debian.log
-include=systemd-sysv,udev,dbus,login,passwd,procps,iproute2,ifupdown,netbase,less,vim-tiny,ca-certificates,openssh-server
+include=systemd-sysv,udev,kmod,dbus,login,passwd,procps,iproute2,ifupdown,netbase,less,vim-tiny,ca-certificates,openssh-server
 include=$include,${GUISE_PACKAGES:-gcc,libc6-dev,make,python3,perl,sqlite3,zstd,openssl}
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -21,6 +21,25 @@ fail() {
     exit 1
 }
 
+# watch PID TEXT...: until PID ends, what TEXT... prints; on a terminal in place, else a line now and then.
+watch() {
+    p=$1 n=0
+    shift
+    while kill -0 "$p" 2>/dev/null; do
+        if [ -t 2 ]; then
+            printf '\r  %s   ' "$("$@")" >&2
+        elif [ $((n % 20)) = 19 ]; then
+            printf '  %s\n' "$("$@")" >&2
+        fi
+        n=$((n + 1))
+        sleep 1
+    done
+    [ ! -t 2 ] || printf '\r  %s   \n' "$("$@")" >&2
+}
+count() { grep -ac "$1" "$2" 2>/dev/null || true; }
+unpacked() { echo "$(count '^I: Retrieving' "$log") packages fetched, $(count '^I: Extracting' "$log") unpacked"; }
+configured() { echo "$(count '^I: Configuring' "$log.boot") packages configured"; }
+
 rm -rf "$work"
 mkdir -p "$work"
 say "unpacking Debian 13 (riscv64) from $mirror: some 250 MB, a few minutes"
@@ -29,13 +48,8 @@ proxy=$(apt-config dump --format '%v%n' Acquire::http::Proxy 2>/dev/null || true
 fakeroot -s "$work/owners" debootstrap --foreign --arch=riscv64 --variant=minbase --include="$include" \
     --keyring=/usr/share/keyrings/debian-archive-keyring.gpg trixie "$work/root" "$mirror" >"$log" 2>&1 &
 pid=$!
-trap 'kill $pid 2>/dev/null; rm -rf "$work"' INT TERM
-while kill -0 $pid 2>/dev/null; do
-    printf '\r  %s packages fetched, %s unpacked   ' "$(grep -c '^I: Retrieving' "$log" || true)" \
-        "$(grep -c '^I: Extracting' "$log" || true)" >&2
-    sleep 1
-done
-echo >&2
+trap 'kill $pid 2>/dev/null; rm -rf "$work"; exit 130' INT TERM
+watch $pid unpacked
 wait $pid || fail "debootstrap failed"
 mkdir -p "$work/root/usr/lib/modules"
 cp -a "$x"/usr/lib/modules/* "$work/root/usr/lib/modules/"
@@ -68,12 +82,8 @@ rm -rf "$work"
 say "configuring the packages inside the guest"
 "$@" "$image.new" >"$log.boot" 2>&1 &
 pid=$!
-trap 'kill $pid 2>/dev/null' INT TERM
-while kill -0 $pid 2>/dev/null; do
-    printf '\r  %s packages configured   ' "$(grep -ac '^I: Configuring' "$log.boot" || true)" >&2
-    sleep 1
-done
-echo >&2
+trap 'kill $pid 2>/dev/null; exit 130' INT TERM
+watch $pid configured
 wait $pid || true
 grep -aq "guise: configured" "$log.boot" || {
     log=$log.boot

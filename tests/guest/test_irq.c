@@ -42,8 +42,8 @@ int main(void)
 
     /* masked: pending but not taken; WFI still ends */
     CLEAR(mstatus, 8);
-    MTIMECMP = MTIME + 1000;
     start = MTIME;
+    MTIMECMP = start + 1000;
     do
         __asm__ volatile("wfi");
     while (!(READ(mip) & 1 << 7));

@@ -71,6 +71,8 @@ static bool decode(struct vcpu *v, struct guest_block *b)
         } else {
             w = ld32(p + (at - b->pc));
         }
+        if (b->source)
+            memcpy(b->source + b->bytes, &w, 4);
         ((struct toy_insn *)b->insns)[b->count++].word = w;
         b->bytes += 4;
         if (room < 4 || is_end(op_of(w)))
