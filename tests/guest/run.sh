@@ -23,15 +23,20 @@ for t in tests/guest/test_*.c; do
         result 1 "$name builds"
         continue
     fi
-    cpus=1
+    cpus=1 devices=
     [ "$name" != test_smp ] || cpus=4
+    if [ "$name" = test_hostile ]; then
+        cpus=3 devices="--disk $out/disk,bus=mmio --disk $out/disk2,bus=pci --device virtio-rng-device --device virtio-rng-pci"
+        devices="$devices --device virtio-serial-device --device virtio-serial-pci"
+        truncate -s 1M "$out/disk" "$out/disk2"
+    fi
     if [ -n "${OTHER:-}" ]; then
         timeout 60 $OTHER -machine virt -bios none -kernel "$out/$name.elf" -m 128 -smp $cpus -nographic </dev/null >/dev/null 2>&1
         result $? "$name on $OTHER"
         continue
     fi
     for engine in ${ENGINES:-interp ir jit}; do
-        timeout 120 "$guise" run "$out/$name.elf" --bios none --engine $engine --memory 128M --cpus $cpus --console null </dev/null >"$out/$name-$engine.log" 2>&1
+        timeout 120 "$guise" run "$out/$name.elf" --bios none --engine $engine --memory 128M --cpus $cpus --console null $devices </dev/null >"$out/$name-$engine.log" 2>&1
         result $? "$name on $engine"
     done
 done

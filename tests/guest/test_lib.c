@@ -3,7 +3,7 @@
 struct trap_record traps;
 volatile uint64_t irqs;
 void (*volatile on_irq)(uint64_t cause);
-extern char leave[], back[];
+extern char leave[], back[], _start[];
 uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval, uint64_t *regs);
 
 void finish(int failed, int number)
@@ -13,7 +13,7 @@ void finish(int failed, int number)
         ;
 }
 
-/* Where the trapped program goes on: after the instruction; after a fetch fault, at the caller. */
+/* Where the trapped program goes on: after the instruction; after a fetch fault, or outside of it, at the caller. */
 uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval, uint64_t *regs)
 {
     if (cause >> 63) {
@@ -30,7 +30,7 @@ uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval, uint64_t *regs)
     traps.epc = epc;
     traps.tval = tval;
     traps.count++;
-    if (cause == 1 || cause == 12 || cause == 0) {
+    if (cause == 1 || cause == 12 || cause == 0 || epc < (uint64_t)_start || epc >= (uint64_t)free_memory) {
         if ((READ(mstatus) >> 11 & 3) == 3)
             return regs[1];
         SET(mstatus, 0x1800); /* code of S or U mode that cannot be fetched: its caller is in M-mode */
