@@ -108,7 +108,7 @@ bench:
 	@GUISE=$(B)/guise tests/bench/bench.sh $(BENCH)
 
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
+FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC) tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
 FUZZ := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 SECONDS ?= 60
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -O1 -g -DGUISE_DEBUG -fsanitize=fuzzer-no-link,address,undefined -pthread
@@ -121,6 +121,13 @@ $(FUZZ): build/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJ)
 	@echo "  FUZZ    $@"
 	@clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 fuzz-build: $(FUZZ)
+# The same targets over their corpora, with any compiler: tests/fuzz/replay.sh.
+REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
+.PHONY: replay
+replay: $(REPLAY)
+$(REPLAY): $(B)/%: $(B)/%.o $(FUZZ_LIB_SRC:%.c=$(B)/%.o) $(B)/tests/fuzz/replay_main.o $(LIB)
+	@echo "  LINK    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 fuzz:
 	@tests/packages.sh build fuzz
 	@$(MAKE) --no-print-directory fuzz-build
