@@ -65,6 +65,26 @@ static bool is_image(const uint8_t *head, uint64_t len)
     return len >= IMAGE_HEADER && !memcmp(head + 48, "RISCV", 5) && !memcmp(head + 56, "RSC\5", 4);
 }
 
+/*
+ * The header does not say how long the file must be (image_size counts bss), but an EFI-stub kernel is a PE file too,
+ * whose sections do. false: a section reaches past the end. (PE format: e_lfanew at 0x3c, COFF header, section table.)
+ */
+static bool pe_complete(const uint8_t *p, uint64_t len)
+{
+    uint64_t pe = ld32(p + 0x3c), table;
+
+    if (pe > len || len - pe < 24 || memcmp(p + pe, "PE\0\0", 4))
+        return true;
+    table = pe + 24 + ld16(p + pe + 20);
+    for (unsigned i = 0; i < ld16(p + pe + 6); i++) {
+        const uint8_t *row = p + table + 40 * i;
+
+        if (table + 40 * (i + 1) > len || (uint64_t)ld32(row + 20) + ld32(row + 16) > len)
+            return false;
+    }
+    return true;
+}
+
 static bool load_image(struct bus *b, const char *path, struct source *s, const uint8_t *head, gpa ram_base, gpa lowest,
                        struct loaded *out, struct err *e)
 {
@@ -83,6 +103,8 @@ static bool load_image(struct bus *b, const char *path, struct source *s, const 
     if (len < IMAGE_HEADER || (image_size && len > image_size))
         return err_set(e, "%s: Image header: image_size 0x%" PRIx64 " is less than the file's 0x%" PRIx64 " bytes",
                        path, image_size, len);
+    if (!pe_complete(bus_mem(b, at, len), len))
+        return err_set(e, "%s: truncated: its EFI header tells of more than 0x%" PRIx64 " bytes", path, len);
     *out =
         (struct loaded){.kind = LOAD_IMAGE, .entry = at, .low = at, .end = at + (image_size > len ? image_size : len)};
     return true;
@@ -223,7 +245,24 @@ static bool elf_extent(const char *path, struct source *s, const Elf64_Phdr *ph,
     return *low < *end || err_set(e, "%s: ELF with nothing to load", path);
 }
 
-static bool load_elf(struct bus *b, const char *path, struct source *s, gpa relocate_to, struct loaded *out,
+/*
+ * Linkers put the ELF header in front of the code, in the same segment: a program for the bottom of memory then begins a page
+ * below it. That page is left out.
+ */
+static void clip_segment(Elf64_Phdr *p, gpa clip)
+{
+    uint64_t skip = clip - p->p_paddr;
+
+    if (p->p_paddr >= clip || p->p_memsz <= skip)
+        return;
+    p->p_paddr += skip;
+    p->p_vaddr += skip;
+    p->p_offset += skip < p->p_filesz ? skip : p->p_filesz;
+    p->p_filesz -= skip < p->p_filesz ? skip : p->p_filesz;
+    p->p_memsz -= skip;
+}
+
+static bool load_elf(struct bus *b, const char *path, struct source *s, gpa clip, gpa relocate_to, struct loaded *out,
                      struct err *e)
 {
     Elf64_Ehdr eh;
@@ -238,6 +277,11 @@ static bool load_elf(struct bus *b, const char *path, struct source *s, gpa relo
         return err_set(e, "%s: truncated ELF file", path);
     if (!source_read_at(s, ph, eh.e_phnum * sizeof ph[0], eh.e_phoff, e) ||
         !elf_extent(path, s, ph, eh.e_phnum, &low, &end, e))
+        return false;
+    for (unsigned i = 0; i < eh.e_phnum; i++)
+        if (ph[i].p_type == PT_LOAD)
+            clip_segment(&ph[i], clip);
+    if (!elf_extent(path, s, ph, eh.e_phnum, &low, &end, e))
         return false;
     *out = (struct loaded){.kind = LOAD_ELF, .low = low, .end = end};
     if (relocate_to && !bus_ram(b, low, 1)) {
@@ -278,7 +322,7 @@ static bool load_any(struct bus *b, const char *path, gpa image_base, gpa raw_ba
         ok = load_image(b, path, s, head, image_base, raw_base, out, e);
     } else if (elf && got >= 4 && !memcmp(head, ELFMAG, SELFMAG)) {
         ok = source_packed(s) ? err_set(e, "%s: a packed ELF file; unpack it first", path)
-                              : load_elf(b, path, s, relocate ? raw_base : 0, out, e);
+                              : load_elf(b, path, s, image_base, relocate ? raw_base : 0, out, e);
     } else {
         ok = source_rewind(s, e) && stream(b, path, s, raw_base, UINT64_MAX - raw_base, &len, e);
         if (ok)

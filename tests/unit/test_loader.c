@@ -162,6 +162,20 @@ static void image_headers_that_lie(void **state)
     expect_failure("image_size");
     put(image, 0);
     expect_failure("empty file");
+    image_header(image, 2 * MIB, 3 * MIB); /* EFI stub: one section of 2048 bytes from 512 */
+    st32(image + 0x3c, 0x40);
+    memset(image + 0x40, 0, 400);
+    memcpy(image + 0x40, "PE\0\0", 4);
+    st16(image + 0x46, 1);
+    st16(image + 0x54, 160);
+    st32(image + 0x40 + 24 + 160 + 16, 2048);
+    st32(image + 0x40 + 24 + 160 + 20, 512);
+    put(image, 2560);
+    CHECK(load());
+    put(image, 2559);
+    expect_failure("truncated");
+    put(image, 0x48);
+    CHECK(load() || strstr(e.msg, "truncated"));
 }
 
 struct program {
@@ -226,6 +240,14 @@ static void elf_programs(void **state)
     CHECK_EQ(ram[63], 0x5a);
     CHECK_EQ(ram[64], 0); /* the rest of the segment is cleared */
     CHECK_EQ(ram[8191], 0);
+    p = make_program(RAM - 16); /* headers linked in front of the code: left out, nothing moves */
+    p.code[16] = 0x77;
+    put(&p, sizeof p);
+    CHECK(load());
+    CHECK_EQ(out.low, RAM);
+    CHECK_EQ(ram[0], 0x77);
+    CHECK_EQ(out.tohost, RAM - 16 + 0x1000);
+    CHECK_EQ(out.entry, RAM);
     p = make_program(0); /* as vmlinux: physical addresses from 0, moved to where kernels go */
     put(&p, sizeof p);
     CHECK(load());
