@@ -114,7 +114,7 @@ static bool add_item(struct log *l, const char *name, size_t n, struct err *e)
             l->mask |= 1u << i;
             return true;
         }
-    return err_set(e, "-d: no log item '%.*s' (try -d help)", (int)n, name);
+    return err_set(e, "no log item '%.*s' (try -d help)", (int)n, name);
 }
 
 bool log_set_items(struct log *l, const char *spec, struct err *e)

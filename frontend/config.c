@@ -458,9 +458,9 @@ static bool finish_chardev_users(struct machine_config *c, struct err *e)
 bool config_finish(struct machine_config *c, struct err *e)
 {
     if (c->ram < UINT64_C(4) << 20)
-        return err_set(e, "memory: at least 4 MiB");
+        return err_set(e, "%s: at least 4 MiB", c->qemu ? "-m" : "--memory");
     if (c->ram > UINT64_C(1) << 42)
-        return err_set(e, "memory: at most 4 TiB");
+        return err_set(e, "%s: at most 4 TiB", c->qemu ? "-m" : "--memory");
     c->ram = align_up(c->ram, UINT64_C(1) << 12);
     if (c->serials > 1 && c->serial[1] >= 0)
         return err_set(e,

@@ -13,7 +13,8 @@
 
 struct run_cli {
     struct machine_config *c;
-    const char *console, *monitor, *disk_bus;
+    const char *console, *monitor;
+    const char *not_kernel; /* a file taken for a disk */
     bool done;
 };
 
@@ -266,6 +267,7 @@ static bool run_file(void *ctx, const char *arg, struct err *e)
     if (!loader_looks_like_kernel(arg, e)) {
         if (e->msg[0])
             return false;
+        r->not_kernel = arg;
         return run_disk(r, arg, e);
     }
     if (r->c->kernel)
@@ -280,7 +282,8 @@ static bool finish(struct run_cli *r, struct err *e)
     int n;
 
     if (!c->kernel && c->firmware == FIRMWARE_SBI && !c->loaders && !c->dumpdtb)
-        return err_set(e, "nothing to boot: give a kernel, or firmware with --bios");
+        return err_set(e, "%s%snothing to boot: give a kernel, or firmware with --bios",
+                       r->not_kernel ? r->not_kernel : "", r->not_kernel ? ": not a kernel, and " : "");
     if (!c->append && c->kernel && !c->initrd && c->drives)
         c->append = "console=ttyS0 root=/dev/vda rw";
     else if (!c->append && c->kernel)

@@ -136,7 +136,7 @@ void options_help(const struct option_row *table, const char *dash, FILE *out)
         }
         if (!r->help)
             continue;
-        width = fprintf(out, "  %s%s%s%s", dash, r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+        width = fprintf(out, "  %s%s%s%s", r->name[1] ? dash : "-", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
         if (width > 31)
             fprintf(out, "\n%32s%s\n", "", r->help);
         else
