@@ -155,42 +155,76 @@ void tb_page_drop(struct tb_table *tt, struct code_page *p)
     page_free(p);
 }
 
-/* The id of one gva page seen with mode on this physical page; the one asked for last is found first. */
-static uint32_t page_id(struct tb_table *tt, struct code_page *p, gva page, uint32_t mode)
+static void ids_take_out(struct code_page *p, struct tb_ids *i)
 {
-    struct tb_ids *i, **pi;
+    if (i->next)
+        i->next->prev = i->prev;
+    if (i->prev)
+        i->prev->next = i->next;
+    else
+        p->ids = i->next;
+}
 
-    for (pi = &p->ids; (i = *pi) && (i->page != page || i->mode != mode); pi = &i->next)
-        ;
-    if (!i) {
+/* The id of one gva page seen with mode on this physical page; the one asked for last is found first. */
+static struct tb_ids *page_id(struct tb_table *tt, struct code_page *p, gva page, uint32_t mode)
+{
+    struct tb_ids *i = p->ids;
+
+    while (i && (i->page != page || i->mode != mode))
+        i = i->next;
+    if (i && i == p->ids)
+        return i;
+    if (i) {
+        ids_take_out(p, i);
+    } else {
         i = malloc(sizeof *i);
         if (!i)
-            return 0;
+            return NULL;
         if (!++tt->last_id)
             ++tt->last_id;
         *i = (struct tb_ids){.page = page, .mode = mode, .id = tt->last_id};
-    } else {
-        *pi = i->next;
     }
+    i->prev = NULL;
     i->next = p->ids;
+    if (p->ids)
+        p->ids->prev = i;
     p->ids = i;
-    return i->id;
+    return i;
+}
+
+/* Ids go with their last block: a library at a new address in every process must not fill the memory with them. */
+static void id_release(struct code_page *p, struct tb_ids *i)
+{
+    if (--i->blocks)
+        return;
+    ids_take_out(p, i);
+    free(i);
+}
+
+static struct tb **page_prev(struct tb *tb, const struct code_page *p)
+{
+    return &tb->page_prev[(tb->phys & PAGE_MASK) != p->page];
 }
 
 static void page_add(struct code_page *p, struct tb *tb)
 {
     *tb_page_next(tb, p) = p->first;
+    *page_prev(tb, p) = NULL;
+    if (p->first)
+        *page_prev(p->first, p) = tb;
     p->first = tb;
 }
 
 static void page_remove(struct code_page *p, struct tb *tb)
 {
-    struct tb **pt = &p->first;
+    struct tb *next = *tb_page_next(tb, p), *prev = *page_prev(tb, p);
 
-    while (*pt && *pt != tb)
-        pt = tb_page_next(*pt, p);
-    if (*pt)
-        *pt = *tb_page_next(tb, p);
+    if (next)
+        *page_prev(next, p) = prev;
+    if (prev)
+        *tb_page_next(prev, p) = next;
+    else
+        p->first = next;
 }
 
 static bool straddles(const struct tb *tb) { return tb->phys2 != ~(gpa)0; }
@@ -210,10 +244,20 @@ bool tb_insert(struct tb_table *tt, struct tb *tb)
 
     if (!p || (straddles(tb) && !p2))
         return false;
-    tb->code_id = page_id(tt, p, page, tb->mode);
-    tb->code_id2 = p2 ? page_id(tt, p2, page + PAGE_SIZE, tb->mode) : 0;
-    if (!tb->code_id || (p2 && !tb->code_id2))
+    tb->ids[0] = page_id(tt, p, page, tb->mode);
+    if (!tb->ids[0])
         return false;
+    tb->ids[0]->blocks++;
+    tb->code_id = tb->ids[0]->id;
+    if (p2) {
+        tb->ids[1] = page_id(tt, p2, page + PAGE_SIZE, tb->mode);
+        if (!tb->ids[1]) {
+            id_release(p, tb->ids[0]);
+            return false;
+        }
+        tb->ids[1]->blocks++;
+        tb->code_id2 = tb->ids[1]->id;
+    }
     page_add(p, tb);
     if (has_second_list(tb))
         page_add(p2, tb);
@@ -226,15 +270,20 @@ bool tb_insert(struct tb_table *tt, struct tb *tb)
 void tb_remove(struct tb_table *tt, struct tb *tb)
 {
     struct tb **pt = bucket_of(tt, tb->phys, tb->pc, tb->mode);
+    struct code_page *p = tb_page(tt, tb->phys & PAGE_MASK);
+    struct code_page *p2 = straddles(tb) ? tb_page(tt, tb->phys2 & PAGE_MASK) : NULL;
 
     while (*pt && *pt != tb)
         pt = &(*pt)->hash_next;
     if (!*pt)
         return;
     __atomic_store_n(pt, tb->hash_next, __ATOMIC_RELEASE);
-    page_remove(tb_page(tt, tb->phys & PAGE_MASK), tb);
+    page_remove(p, tb);
+    id_release(p, tb->ids[0]);
     if (has_second_list(tb))
-        page_remove(tb_page(tt, tb->phys2 & PAGE_MASK), tb);
+        page_remove(p2, tb);
+    if (p2)
+        id_release(p2, tb->ids[1]);
     tt->blocks--;
 }
 

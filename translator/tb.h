@@ -52,7 +52,8 @@ struct tb {
     uint64_t source_hash;    /* of its guest bytes */
     uint32_t runs;           /* by isa->interp, while not compiled */
     struct tb *in_first;     /* incoming links: blocks that jump here, and the index of their link (in_index) */
-    struct tb *hash_next, *page_next[2], *arena_next, *retired_next;
+    struct tb *hash_next, *page_next[2], *page_prev[2], *arena_next, *retired_next;
+    struct tb_ids *ids[2];   /* where code_id and code_id2 come from */
     struct tb **arena_at;    /* what points to it in its arena's list; NULL: not in one */
     uint64_t retired_at;     /* epoch; see translator/state.h */
 };
@@ -105,10 +106,11 @@ extern const struct host_ops *const host_jit; /* the back end of the host we run
  * The table of blocks: by (phys, pc, mode) for lookups, by physical page for invalidation. Lookups take no lock (a reader
  * has polled since the block was retired or sees it dead); everything else is called under the translator's lock.
  */
-struct tb_ids { /* the page ids given for one physical page */
-    struct tb_ids *next;
+struct tb_ids { /* a page id of one physical page, while blocks have it */
+    struct tb_ids *next, *prev;
     gva page;
     uint32_t mode, id;
+    uint32_t blocks;
 };
 
 struct code_page {
