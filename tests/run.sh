@@ -21,6 +21,9 @@ one() {
     timeout -k 10 "$limit" "$@" >"$log/$name.log" 2>&1 </dev/null
     code=$?
     grep -aqE '^not ok ' "$log/$name.log" || [ $code = 0 ] || echo "not ok - $name ended with code $code" >>"$log/$name.log"
+    planned=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$log/$name.log" | awk '{n += $1; some = 1} END {if (some) print n}')
+    seen=$(grep -acE '^(not )?ok ' "$log/$name.log")
+    [ "${planned:-$seen}" = "$seen" ] || [ $code != 0 ] || echo "not ok - $name planned $planned results, gave $seen" >>"$log/$name.log"
     grep -aqE '^(not )?ok ' "$log/$name.log" || echo "not ok - $name printed no result" >>"$log/$name.log"
     [ -n "${QUIET:-}" ] || printf '  %-36s %4d ok %3d not ok  %3d s\n' "$name" "$(grep -acE '^ok ' "$log/$name.log")" \
         "$(grep -acE '^not ok ' "$log/$name.log")" $(($(date +%s) - start))
@@ -37,7 +40,7 @@ echo "deps 60 tests/check_deps.sh" >>"$list"
 echo "headers 120 tests/check_headers.sh" >>"$list"
 if [ "$what" = full ]; then
     for t in tests/guest/run.sh tests/random/run.sh tests/system/[!l]*.sh tests/fuzz/replay.sh; do
-        [ -x "$t" ] && echo "$(echo "$t" | sed 's|tests/||; s|/|-|g; s|\.sh$||') 1200 $t" >>"$list"
+        [ -e "$t" ] && echo "$(echo "$t" | sed 's|tests/||; s|/|-|g; s|\.sh$||') 3000 $t" >>"$list"
     done
 fi
 
@@ -64,7 +67,9 @@ if [ "$failed" != 0 ]; then
     echo
     grep -aE -B 3 -A 12 '^not ok ' "$log"/*.log | sed 's|^[^ ]*/log/||' | head -n 200
 fi
-printf '%d passed, %d failed' "$passed" "$failed"
-[ "$skipped" = 0 ] || printf ', %d skipped' "$skipped"
-echo
+[ "$skipped" = 0 ] || {
+    grep -ahE '^ok .*# SKIP' "$log"/*.log | sed 's/^ok [0-9]* - /skipped: /'
+    echo "$skipped skipped"
+}
+printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]

@@ -62,7 +62,7 @@ ok $? "xv6's qemu-gdb says that the gdb server is not there" "$tmp/out"
 
 # rCore labs: firmware from a file that jumps to 0x80200000, where the loader device has put the kernel.
 riscv64-linux-gnu-objcopy -O binary "$top/tests/guest/teach.elf" "$tmp/os.bin"
-printf 'walk 0x10000\rfault\roff\r' | timeout 30 "$qemu" -machine virt -nographic -bios "$opensbi/fw_jump.bin" \
+printf 'walk 0x10000\rfault\roff\r' | timeout 120 "$qemu" -machine virt -nographic -bios "$opensbi/fw_jump.bin" \
     -device "loader,file=$tmp/os.bin,addr=0x80200000" >"$tmp/out" 2>&1
 code=$?
 grep -aq 'OpenSBI' "$tmp/out" && grep -aq 'Hello from user mode' "$tmp/out" || code=98
@@ -86,7 +86,7 @@ ok $? "a second serial port works or is refused by name" "$tmp/out"
 script 'while [ ! -e /dev/hvc0 ]; do usleep 10000; done
 p=/dev/$(basename $(dirname $(grep -l virtme.stdout /sys/class/virtio-ports/*/name)))
 echo "stdout of the command" >$p; echo "kernel side" >/dev/hvc0; echo "on the console"'
-timeout 90 "$qemu" -name vng -m 512M -object memory-backend-memfd,id=mem,size=512M,share=on -numa node,memdev=mem -machine virt \
+timeout 360 "$qemu" -name vng -m 512M -object memory-backend-memfd,id=mem,size=512M,share=on -numa node,memdev=mem -machine virt \
     -bios default -parallel none -net none -echr 1 -chardev file,path=/proc/self/fd/2,id=dmesg -device virtio-serial-pci \
     -device virtconsole,chardev=dmesg -chardev stdio,id=console,signal=off,mux=on -serial chardev:console -mon chardev=console \
     -vga none -display none -smp 2 -chardev "file,path=/proc/self/fd/4,id=out" \
@@ -104,7 +104,7 @@ run 90 "$qemu" -machine virt -cpu rv64 -display none -serial "file:$tmp/console.
 code=$?
 grep -aq '^TORTURE' "$tmp/console.log" || code=97
 ok $code "rcutorture" "$tmp/out"
-printf 'info status\rquit\r' | timeout 20 "$qemu" -machine virt -display none -monitor stdio -serial pty -S -m 512 -kernel "$cache/vmlinuz" \
+printf 'info status\rquit\r' | timeout 60 "$qemu" -machine virt -display none -monitor stdio -serial pty -S -m 512 -kernel "$cache/vmlinuz" \
     >"$tmp/out" 2>&1
 code=$?
 grep -q 'char device redirected to /dev/pts/' "$tmp/out" || code=97
@@ -124,7 +124,7 @@ said $? '^LAST 16384' "syzkaller"
 refused() { # refused NAME WORD ARGS...
     name=$1 word=$2
     shift 2
-    timeout 20 "$qemu" "$@" >"$tmp/out" 2>&1 </dev/null
+    timeout 60 "$qemu" "$@" >"$tmp/out" 2>&1 </dev/null
     [ $? = 1 ] && [ "$(wc -l <"$tmp/out")" = 1 ] && grep -qF -e "$word" "$tmp/out"
     ok $? "refused by name: $name" "$tmp/out"
 }
