@@ -13,7 +13,7 @@ void config_init(struct machine_config *c)
     c->cpu = "rv64";
     c->cpus = 1;
     c->ram = UINT64_C(128) << 20;
-    c->translator = (struct translator_options){.engine = ENGINE_JIT, .checked = ENGINE_JIT};
+    c->translator = (struct translator_options){.engine = ENGINE_JIT, .checked = ENGINE_JIT, .jit_after = JIT_AFTER};
     c->escape = 1;
 }
 
@@ -311,6 +311,8 @@ bool config_set_engine(struct machine_config *c, const char *name, struct err *e
     for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
         if (!strcmp(engines[i].name, name)) {
             c->translator.engine = engines[i].engine;
+            if (engines[i].engine != ENGINE_JIT) /* the others are for looking at what they do with every block */
+                c->translator.jit_after = 0;
             return true;
         }
     }

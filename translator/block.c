@@ -53,6 +53,7 @@ struct making {
     unsigned limit, attempts;
     bool shorter; /* it was too long for the back end */
     bool moved;   /* its bytes changed meanwhile */
+    bool hot;     /* compile it now, however often it ran */
 };
 
 /* Under the lock. */
@@ -122,7 +123,7 @@ static enum tb_compiled compile(struct translator *t, struct translator_vcpu *p,
     write_perf(t, tb);
     if (!has_exec(&p->ir) && t->o.engine != ENGINE_LOCKSTEP) {
         /* Others may be interpreting from it right now. */
-        if (tb->runs == 0) {
+        if (tb->runs == 0 || t->vcpus == 1) {
             free(tb->insns);
             tb->insns = NULL;
         }
@@ -178,7 +179,7 @@ static struct tb *enter(struct making *m, struct tb *tb)
 static struct tb *make_limited(struct making *m)
 {
     struct translator *t = m->t;
-    bool cold = !t->host || t->o.jit_after;
+    bool cold = !t->host || (t->o.jit_after && !m->hot);
     struct tb *tb, *made;
 
     m->shorter = m->moved = false;
@@ -206,21 +207,24 @@ static struct tb *make_limited(struct making *m)
         reclaim_new_epoch(t);
         made = NULL;
     }
+    if (made == tb && cold && t->cache) {
+        reclaim_keep_ahead(t, m->v);
+        cache_adopt(t->cache, tb);
+    }
     pthread_mutex_unlock(&t->lock);
     return made;
 }
 
-static struct tb *make(struct translator *t, struct vcpu *v, gpa pa)
+static struct tb *make(struct making *m)
 {
-    struct making m = {.t = t, .p = translator_of(t, v), .v = v, .pa = pa, .limit = BLOCK_MAX_INSNS};
     struct tb *tb;
 
     do {
-        tb = make_limited(&m);
-        if (m.shorter)
-            m.limit = (m.limit + 1) / 2;
-        m.attempts += m.moved;
-    } while (!tb && (m.shorter || m.moved));
+        tb = make_limited(m);
+        if (m->shorter)
+            m->limit = (m->limit + 1) / 2;
+        m->attempts += m->moved;
+    } while (!tb && (m->shorter || m->moved));
     return tb;
 }
 
@@ -247,6 +251,7 @@ struct tb *block_at(struct translator *t, struct vcpu *v)
     struct translator_vcpu *p = translator_of(t, v);
     uint32_t mode = v->isa->mode(v);
     struct tb **slot = recent_slot(p, v->pc), *tb = *slot;
+    struct making m;
     const uint8_t *host;
     bool fault = false;
     gpa pa;
@@ -263,8 +268,10 @@ struct tb *block_at(struct translator *t, struct vcpu *v)
         replace(t, tb);
         tb = NULL;
     }
-    if (!tb)
-        tb = make(t, v, pa);
+    if (!tb) {
+        m = (struct making){.t = t, .p = p, .v = v, .pa = pa, .limit = BLOCK_MAX_INSNS};
+        tb = make(&m);
+    }
     if (!tb)
         return NULL;
     set_ids(v, tb);
@@ -274,18 +281,28 @@ struct tb *block_at(struct translator *t, struct vcpu *v)
 
 bool block_compile(struct translator *t, struct vcpu *v, struct tb *tb)
 {
-    struct making m = {.t = t, .p = translator_of(t, v), .v = v};
-    bool ok = false;
+    struct making m = {.t = t, .p = translator_of(t, v), .v = v, .pa = tb->phys, .hot = true};
+    uint32_t runs = __atomic_load_n(&tb->runs, __ATOMIC_RELAXED);
+    enum tb_compiled r = TB_NO_SPACE;
 
-    if (!t->host || tb->runs++ < t->o.jit_after)
+    if (!t->host || runs < t->o.jit_after) {
+        __atomic_store_n(&tb->runs, runs + 1, __ATOMIC_RELAXED);
         return false;
+    }
     pthread_mutex_lock(&t->lock);
-    if (tb->compiled || tb->dead)
-        ok = tb->compiled;
-    else
-        ok = translate(&m, tb) && compile(t, m.p, tb) == TB_COMPILED;
+    if (tb->compiled)
+        r = TB_COMPILED;
+    else if (!tb->dead)
+        r = translate(&m, tb) ? compile(t, m.p, tb) : TB_TOO_BIG;
+    if (r == TB_TOO_BIG && tb->count > 1) {
+        m.limit = (tb->count + 1u) / 2;
+        tb_kill(t, tb);
+        reclaim_new_epoch(t);
+    }
     pthread_mutex_unlock(&t->lock);
-    return ok;
+    if (m.limit)
+        make(&m); /* the next pass finds it; this one interprets the block it has, whose memory lasts until the poll */
+    return r == TB_COMPILED;
 }
 
 void block_interp(struct translator *t, struct vcpu *v, const struct tb *tb)

@@ -15,7 +15,7 @@
 #include "base/bits.h"
 #include "translator/tb.h"
 
-enum { ARENA_MAX_COUNT = 64, ARENA_SIZE = 1 << 20, ARENA_SMALL = 16 << 10 };
+enum { ARENA_MAX_COUNT = 64, ARENA_SIZE = 1 << 20, ARENA_SMALL = 16 << 10, ADOPTED = 256 };
 static const uint64_t size_limit = UINT64_C(1) << 30;
 
 enum arena_state { FREE, FILLING, FULL, DYING };
@@ -23,6 +23,7 @@ enum arena_state { FREE, FILLING, FULL, DYING };
 struct arena {
     enum arena_state state;
     uint32_t used;
+    uint32_t adopted; /* room that blocks without code take */
     struct tb *blocks;
 };
 
@@ -120,6 +121,14 @@ bool cache_contains(const struct cache *c, const void *rx)
     return (const uint8_t *)rx >= c->rx && (const uint8_t *)rx < c->rx + c->size;
 }
 
+/* What is left for code. */
+static uint32_t room_of(const struct cache *c, const struct arena *a)
+{
+    uint32_t n = a->used + a->adopted;
+
+    return n < c->arena_size ? c->arena_size - n : 0;
+}
+
 uint32_t cache_largest(const struct cache *c) { return c->arena_size; }
 unsigned cache_arenas(const struct cache *c) { return c->arenas; }
 unsigned cache_arena_of(const struct cache *c, uint32_t off) { return (off - CACHE_STUBS) / c->arena_size; }
@@ -133,7 +142,7 @@ bool cache_reserve(struct cache *c, uint32_t min, uint32_t *off, uint32_t *room)
 
     if (min > c->arena_size)
         return false;
-    if (a->state != FILLING || c->arena_size - a->used < min) {
+    if (a->state != FILLING || room_of(c, a) < min) {
         struct arena *next = &c->arena[after(c, c->current)];
 
         if (next->state != FREE)
@@ -145,8 +154,27 @@ bool cache_reserve(struct cache *c, uint32_t min, uint32_t *off, uint32_t *room)
         a = next;
     }
     *off = CACHE_STUBS + c->current * c->arena_size + a->used;
-    *room = c->arena_size - a->used;
+    *room = room_of(c, a);
     return true;
+}
+
+static void enlist(struct arena *a, struct tb *tb)
+{
+    tb->arena_next = a->blocks;
+    tb->arena_at = &a->blocks;
+    if (a->blocks)
+        a->blocks->arena_at = &tb->arena_next;
+    a->blocks = tb;
+}
+
+void cache_adopt(struct cache *c, struct tb *tb)
+{
+    uint32_t off, room;
+
+    cache_reserve(c, ADOPTED, &off, &room); /* the next arena; when it is not free yet, this one takes it still */
+    enlist(&c->arena[c->current], tb);
+    c->arena[c->current].adopted += ADOPTED;
+    tb->adopted_by = (uint8_t)(c->current + 1);
 }
 
 void cache_commit(struct cache *c, uint32_t off, uint32_t used, struct tb *tb)
@@ -156,11 +184,12 @@ void cache_commit(struct cache *c, uint32_t off, uint32_t used, struct tb *tb)
     (void)off;
     used = (uint32_t)align_up(used, CACHE_ALIGN);
     a->used = used > c->arena_size - a->used ? c->arena_size : a->used + used;
-    tb->arena_next = a->blocks;
-    tb->arena_at = &a->blocks;
-    if (a->blocks)
-        a->blocks->arena_at = &tb->arena_next;
-    a->blocks = tb;
+    if (tb->adopted_by) {
+        cache_forget(tb);
+        c->arena[tb->adopted_by - 1].adopted -= ADOPTED;
+        tb->adopted_by = 0;
+    }
+    enlist(a, tb);
 }
 
 void cache_forget(struct tb *tb)
@@ -179,7 +208,7 @@ int cache_evict(struct cache *c)
     unsigned next = after(c, c->current);
     struct arena *a = &c->arena[next];
 
-    if (a->state != FULL || c->arena[c->current].used < c->arena_size / 2)
+    if (a->state != FULL || room_of(c, &c->arena[c->current]) > c->arena_size / 2)
         return -1;
     a->state = DYING;
     return (int)next;
@@ -189,5 +218,6 @@ void cache_arena_free(struct cache *c, unsigned arena)
 {
     c->arena[arena].state = FREE;
     c->arena[arena].used = 0;
+    c->arena[arena].adopted = 0;
     c->arena[arena].blocks = NULL;
 }

@@ -39,6 +39,11 @@ bool cache_contains(const struct cache *c, const void *rx);
  */
 bool cache_reserve(struct cache *c, uint32_t min, uint32_t *off, uint32_t *room);
 void cache_commit(struct cache *c, uint32_t off, uint32_t used, struct tb *tb);
+/*
+ * A block that has no code yet goes into the filling arena's list, and takes some of its room, so that blocks that are
+ * never compiled are evicted in turn with the others. cache_commit takes it out again.
+ */
+void cache_adopt(struct cache *c, struct tb *tb);
 void cache_forget(struct tb *tb); /* out of its arena's list; its code stays until the arena goes */
 uint32_t cache_largest(const struct cache *c); /* the most a block can ever get */
 

@@ -43,6 +43,7 @@ struct tb {
     uint8_t link_room; /* entries of link: at most TB_LINKS, enough for every brcond and jump of the IR up to that */
     uint8_t nlinks;    /* set by compile */
     uint8_t in_index;
+    uint8_t adopted_by; /* arena that lists it without code, plus 1 (cache_adopt) */
     struct tb_link *link;
     const void *entry, *entry_checked; /* execute alias; NULL for engines without code */
     uint32_t code_offset, code_size;   /* in the code cache */

@@ -112,6 +112,28 @@ static void no_arena_goes_while_there_is_room(void **state)
     CHECK(!cache_reserve(cache, cache_largest(cache) + 1, &off, &room));
 }
 
+static void blocks_without_code_are_evicted_in_turn(void **state)
+{
+    static struct tb tbs[1000];
+    unsigned n = 0;
+    uint32_t off, room;
+
+    (void)state;
+    while (n < 1000 && cache_evict(cache) < 0)
+        cache_adopt(cache, &tbs[n++]);
+    CHECK(n > 1 && n < 400); /* 56 KiB of room: they count as code of 256 bytes */
+    CHECK(*cache_arena_blocks(cache, 0) != NULL);
+    cache_adopt(cache, &tbs[n]);
+    CHECK(cache_reserve(cache, 64, &off, &room));
+    cache_commit(cache, off, 64, &tbs[n]); /* compiled: listed once, with its code's arena */
+    unsigned listed = 0;
+    for (unsigned a = 0; a < cache_arenas(cache); a++)
+        for (struct tb *tb = *cache_arena_blocks(cache, a); tb; tb = tb->arena_next)
+            listed++;
+    CHECK_EQ(listed, n + 1);
+    CHECK_EQ(*cache_arena_blocks(cache, cache_arena_of(cache, off)) == &tbs[n], 1);
+}
+
 static void big_caches_have_arenas_of_a_mebibyte(void **state)
 {
     struct cache *big = cache_new(32 << 20, &err);
@@ -130,6 +152,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reserve_without_commit_gives_the_same_place, make_small, drop),
         cmocka_unit_test_setup_teardown(a_full_cache_refuses_until_the_oldest_arena_is_free, make_small, drop),
         cmocka_unit_test_setup_teardown(no_arena_goes_while_there_is_room, make_small, drop),
+        cmocka_unit_test_setup_teardown(blocks_without_code_are_evicted_in_turn, make_small, drop),
         cmocka_unit_test(big_caches_have_arenas_of_a_mebibyte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
