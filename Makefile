@@ -67,6 +67,11 @@ $(LONG): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)
 
+.PHONY: check-debian
+check-debian: all
+	@tests/packages.sh build demo debian test
+	@GUISE=$(B)/guise tests/long/debian.sh
+
 # --- what a person calls -----------------------------------------------------------------------------------------
 
 .PHONY: help
@@ -76,6 +81,7 @@ help:
 	@echo "make test       install what is missing, build, pass all tests"
 	@echo "make check      the quick part of the tests: units, instructions, headers, include table"
 	@echo "make check-asan, check-tsan   the same under the sanitizers"
+	@echo "make check-debian   boot Debian from its disk COUNT=20 times on 1, 2 and 4 vCPUs, and once on each engine"
 	@echo "make bench      compare with QEMU and with this host, side by side"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"

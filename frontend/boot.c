@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libfdt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@
 #include "mmu/bus.h"
 
 #define MIB (UINT64_C(1) << 20)
-enum { KERNEL_ALIGN = 2 << 20, DTB_MAX = 16 << 20 };
+enum { KERNEL_ALIGN = 2 << 20, DTB_MAX = 16 << 20, FDT_ROOM = 4096 };
 
 /* QEMU ships this firmware and tools name it by path; where it is not installed the native SBI does its work. */
 static const char stock_firmware[] = "opensbi-riscv64-generic-fw_dynamic.bin";
@@ -164,11 +165,29 @@ static void *build_fdt(struct boot *b, const struct plan *p, uint64_t *len, stru
     return fdt;
 }
 
+/*
+ * Room at the end of the tree, as firmware leaves it (OpenSBI does): U-Boot adds its /chosen to the copy it made by the
+ * tree's total size, and what lies behind the copy is U-Boot's own data.
+ */
+static void *pad_fdt(void *fdt, uint64_t *len)
+{
+    int size = fdt ? (int)*len + FDT_ROOM : 0;
+    void *padded = fdt ? calloc(1, (size_t)size) : NULL;
+
+    if (padded && fdt_open_into(fdt, padded, size) == 0) {
+        free(fdt);
+        *len = (uint64_t)size;
+        return padded;
+    }
+    free(padded);
+    return fdt; /* as it is: whoever adds to it may be luckier */
+}
+
 static bool place_fdt(struct boot *b, const struct plan *p, struct err *e)
 {
     gpa end = p->ram_end < 3072 * MIB ? p->ram_end : 3072 * MIB;
-    uint64_t len;
-    void *fdt = build_fdt(b, p, &len, e);
+    uint64_t len = 0;
+    void *fdt = pad_fdt(build_fdt(b, p, &len, e), &len);
     bool ok = fdt != NULL;
 
     if (ok) {

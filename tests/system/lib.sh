@@ -9,8 +9,11 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 n=0
 
-ok() { # ok CODE NAME [FILE shown on failure]
+start=$(date +%s)
+ok() { # ok CODE NAME [FILE shown on failure]; with the seconds it took
     n=$((n + 1))
+    echo "# $(($(date +%s) - start)) s"
+    start=$(date +%s)
     if [ "$1" = 0 ]; then
         echo "ok $n - $2"
         return 0
