@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/err.h"
 #include "cpu/vcpu.h"
+#include "tests/unit/backend.h"
 #include "tests/unit/check.h"
 #include "translator/cache.h"
 #include "translator/helper.h"
@@ -340,44 +341,14 @@ static void random_block(unsigned count)
     }
 }
 
-static bool open_host(struct translator *t, const struct host_ops *host)
-{
-    struct err e = {0};
-
-    *t = (struct translator){.isa = &isa, .host = host};
-    if (host->needs_cache && !(t->cache = cache_new(1 << 20, &e)))
-        return false;
-    return !host->init || host->init(t, &e);
-}
-
-static void close_host(struct translator *t)
-{
-    if (t->host->fini)
-        t->host->fini(t);
-    if (t->cache)
-        cache_free(t->cache);
-}
-
 static struct tb *compile(struct translator *t, gva pc, uint32_t code_id)
 {
     struct guest_block b = {.pc = pc, .phys = pc, .phys2 = (gpa)-1, .count = MAX_INSNS, .bytes = 64, .insns = insns};
     struct tb *tb = tb_new(&isa, &b);
-    unsigned where;
 
     assert_non_null(tb);
-    if (ir_check(&ir, &where)) {
-        ir_print(&ir, stdout);
-        fail_msg("%s at %u", ir_check(&ir, &where), where);
-    }
     tb->code_id = code_id;
-    CHECK(tb_room_for_links(tb, &ir));
-    if (t->host->compile(t, tb, &ir) != TB_COMPILED) {
-        const struct host_ops *host = t->host;
-
-        close_host(t);
-        CHECK(open_host(t, host));
-        CHECK_EQ(t->host->compile(t, tb, &ir), TB_COMPILED);
-    }
+    backend_compile(t, tb, &ir);
     return tb;
 }
 
@@ -463,10 +434,10 @@ static void compare_random_blocks(bool plain)
 
     if (first)
         seed = strtoull(first, NULL, 0);
-    CHECK(open_host(&tr, &host_x86_64));
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
     if (plain)
         forget_features(&tr);
-    CHECK(open_host(&tr_ir, &host_ir));
+    CHECK(backend_open(&tr_ir, &host_ir, &isa));
     while (blocks--) {
         uint64_t block_seed = seed;
         struct tb *a, *b;
@@ -491,11 +462,11 @@ static void compare_random_blocks(bool plain)
             if (xa.kind == TB_EXIT_LINK)
                 CHECK_EQ(xa.tb->link[xa.index].target, got.pc);
         }
-        tb_free(a);
-        tb_free(b);
+        backend_drop(&tr, a);
+        backend_drop(&tr_ir, b);
     }
-    close_host(&tr);
-    close_host(&tr_ir);
+    backend_close(&tr);
+    backend_close(&tr_ir);
 }
 
 static void random_blocks_do_what_the_ir_interpreter_does(void **state)
@@ -516,7 +487,7 @@ static void compare_operations(bool plain)
     static const unsigned places[][3] = {{10, 11, 12}, {10, 10, 11}, {10, 11, 10}, {10, 10, 10}, {5, 6, 7},
                                          {5, 10, 6},   {10, 5, 6},   {5, 5, 10},   {5, 6, 5}};
 
-    CHECK(open_host(&tr, &host_x86_64));
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
     if (plain)
         forget_features(&tr);
     clear_ctx();
@@ -549,9 +520,9 @@ static void compare_operations(bool plain)
                              ir_ops[op].name, x, y, got.r[r[0]], z, r[0], r[1], r[2]);
                 CHECK_EQ(got.icount, start.icount + 1);
             }
-            tb_free(tb);
+            backend_drop(&tr, tb);
         }
-    close_host(&tr);
+    backend_close(&tr);
 }
 
 static void operations_give_what_plain_c_gives(void **state)
@@ -578,7 +549,7 @@ static void linked_exits_run_on_until_unlinked(void **state)
     struct tb_exit x;
 
     (void)state;
-    CHECK(open_host(&tr, &host_x86_64));
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
     clear_ctx();
     new_state();
     a = block_to(PC, PC + 8, 7);
@@ -598,9 +569,9 @@ static void linked_exits_run_on_until_unlinked(void **state)
     x = run_on(&tr, a, &got);
     CHECK(x.tb == a);
     CHECK_EQ(got.r[10], 101);
-    tb_free(a);
-    tb_free(b);
-    close_host(&tr);
+    backend_drop(&tr, b);
+    backend_drop(&tr, a);
+    backend_close(&tr);
 }
 
 static void links_to_other_pages_check_the_page_id(void **state)
@@ -609,7 +580,7 @@ static void links_to_other_pages_check_the_page_id(void **state)
     struct tb_exit x;
 
     (void)state;
-    CHECK(open_host(&tr, &host_x86_64));
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
     clear_ctx();
     new_state();
     a = block_to(PC, PC + PAGE_SIZE, 7);
@@ -623,9 +594,9 @@ static void links_to_other_pages_check_the_page_id(void **state)
     x = run_on(&tr, a, &got);
     CHECK_EQ(x.kind, TB_EXIT_LINK);
     CHECK_EQ(got.r[10], start.r[10] + 2);
-    tb_free(a);
-    tb_free(b);
-    close_host(&tr);
+    backend_drop(&tr, b);
+    backend_drop(&tr, a);
+    backend_close(&tr);
 }
 
 static void a_straddling_block_checks_its_second_page(void **state)
@@ -634,7 +605,7 @@ static void a_straddling_block_checks_its_second_page(void **state)
     struct tb *tb = tb_new(&isa, &g);
 
     (void)state;
-    CHECK(open_host(&tr, &host_x86_64));
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
     clear_ctx();
     new_state();
     ir_reset(&ir);
@@ -650,8 +621,8 @@ static void a_straddling_block_checks_its_second_page(void **state)
     ctx->code_id[CODE_SLOT(PC + PAGE_SIZE)] = 4;
     CHECK_EQ(run_on(&tr, tb, &got).kind, TB_EXIT_LINK);
     CHECK_EQ(got.pc, PC + 4098);
-    tb_free(tb);
-    close_host(&tr);
+    backend_drop(&tr, tb);
+    backend_close(&tr);
 }
 
 static void indirect_jumps_use_the_jump_cache(void **state)
@@ -660,7 +631,7 @@ static void indirect_jumps_use_the_jump_cache(void **state)
     struct tb_exit x;
 
     (void)state;
-    CHECK(open_host(&tr, &host_x86_64));
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
     clear_ctx();
     new_state();
     ir_reset(&ir);
@@ -680,9 +651,9 @@ static void indirect_jumps_use_the_jump_cache(void **state)
     CHECK(x.tb == b);
     start.r[1] += JC_SIZE * 2; /* same slot, other pc */
     CHECK_EQ(run_on(&tr, a, &got).kind, TB_EXIT_LOOKUP);
-    tb_free(a);
-    tb_free(b);
-    close_host(&tr);
+    backend_drop(&tr, b);
+    backend_drop(&tr, a);
+    backend_close(&tr);
 }
 
 static void a_loop_leaves_when_attention_is_set(void **state)
@@ -691,7 +662,7 @@ static void a_loop_leaves_when_attention_is_set(void **state)
     struct tb_exit x;
 
     (void)state;
-    CHECK(open_host(&tr, &host_x86_64));
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
     clear_ctx();
     new_state();
     a = block_to(PC, PC, 7); /* to itself */
@@ -701,7 +672,7 @@ static void a_loop_leaves_when_attention_is_set(void **state)
     CHECK_EQ(x.kind, TB_EXIT_ATTENTION);
     CHECK_EQ(got.pc, PC);
     CHECK_EQ(got.icount, start.icount + 1);
-    tb_free(a);
+    backend_drop(&tr, a);
 
     /* A conditional branch backwards: nothing of it is counted when it is put off. */
     ir_reset(&ir);
@@ -715,8 +686,8 @@ static void a_loop_leaves_when_attention_is_set(void **state)
     CHECK_EQ(x.kind, TB_EXIT_ATTENTION);
     CHECK_EQ(got.r[10], 5);
     CHECK(got.pc == PC + 4 ? got.icount == start.icount + 1 : got.pc == PC && got.icount == start.icount + 2);
-    tb_free(a);
-    close_host(&tr);
+    backend_drop(&tr, a);
+    backend_close(&tr);
 }
 
 static int make_ctx(void **state)

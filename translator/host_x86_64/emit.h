@@ -61,6 +61,7 @@ struct val {
     uint8_t g;     /* HOME, MEM: guest register, 32 + n for FP */
     uint8_t into;  /* guest register + 1 of the setr that takes it, see prepare */
     bool boxed;    /* F: known to be a boxed single */
+    bool dead;     /* setr: overwritten before it is seen */
     bool clean;    /* TEMP: guest register g's memory holds it too */
     uint8_t group; /* ld, st...: number + 1 of its check group, see groups.c */
     uint16_t uses, last, next; /* next: in the alias list of g */
@@ -178,7 +179,7 @@ bool emit_atomic(struct emit *e, const struct ir_insn *in);
 bool emit_fp(struct emit *e, const struct ir_insn *in);
 bool emit_fcvt(struct emit *e, const struct ir_insn *in);
 bool emit_flow(struct emit *e, const struct ir_insn *in);
-void emit_exits(struct emit *e, uint32_t base_off, const uint8_t *base);
+void emit_exits(struct emit *e, const uint8_t *base);
 void emit_tail(struct emit *e);
 enum cc cond_cc(unsigned cond);
 enum cc emit_compare(struct emit *e, unsigned a, unsigned b, unsigned cond); /* flags for cc */

@@ -238,10 +238,12 @@ static void insn_boundary(struct emit *e, const struct ir_insn *in)
     e->len = in->sub;
 }
 
-/* The stubs of exits that are not linked, and what tb.h wants to know of them. base: offset and address of code start. */
-void emit_exits(struct emit *e, uint32_t base_off, const uint8_t *base)
+/*
+ * The stubs of exits that are not linked, and what tb.h wants to know of them. base: offset 0 of the cache.
+ * A stub is `call exit_link` and a byte, the number of stubs behind it; the block's address follows the last one.
+ */
+void emit_exits(struct emit *e, const uint8_t *base)
 {
-    uint8_t *fwd[TB_LINKS];
     struct asm_buf *a = &e->a;
 
     e->tb->nlinks = (uint8_t)e->nexits;
@@ -250,19 +252,14 @@ void emit_exits(struct emit *e, uint32_t base_off, const uint8_t *base)
 
         l->target = e->exits[i].target;
         l->to = NULL;
-        l->patch = base_off + (uint32_t)(e->exits[i].disp - base);
-        l->unlinked = base_off + (uint32_t)(a->p - base);
+        l->patch = (uint32_t)(e->exits[i].disp - base);
+        l->unlinked = (uint32_t)(a->p - base);
         asm_bind(a, e->exits[i].disp);
-        asm_mov_imm(a, RDX, (int64_t)l->target);
-        asm_mov_imm(a, RAX, TB_EXIT_LINK | i << 8);
-        fwd[i] = asm_jmp_fwd(a);
+        asm_call(a, e->h->exit_link);
+        asm_8(a, e->nexits - 1 - i);
     }
-    if (!e->nexits)
-        return;
-    for (unsigned i = 0; i < e->nexits; i++)
-        asm_bind(a, fwd[i]);
-    asm_mov_imm(a, RCX, (int64_t)(intptr_t)e->tb);
-    asm_jmp(a, e->h->exit_link);
+    if (e->nexits)
+        asm_64(a, (uint64_t)(uintptr_t)e->tb);
 }
 
 /* A block whose IR ran full has no END: it goes on at the next instruction. */

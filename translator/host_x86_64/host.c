@@ -89,7 +89,7 @@ static void emit_op(struct emit *e, const struct ir_insn *in)
 {
     const struct ir_op_info *o = &ir_ops[in->op];
 
-    if (o->result != '-' && !(o->flags & IR_SIDE) && !e->val[e->i].uses)
+    if (e->val[e->i].dead || (o->result != '-' && !(o->flags & IR_SIDE) && !e->val[e->i].uses))
         return;
     if (in->op == IR_getr)
         read_guest(e, (unsigned)in->imm);
@@ -109,89 +109,101 @@ static void cold_wrong_page(struct emit *e, struct cold *c)
     asm_jmp(&e->a, e->h->exit_lookup);
 }
 
-static void check_page(struct emit *e, struct cold *c, uint8_t **from, gva va, uint32_t id)
+static void check_page(struct emit *e, uint8_t **from, gva va, uint32_t id)
 {
-    (void)c;
     asm_op_tail(&e->a, 0x81, ALU_CMP, rm_mem(R15, offsetof(struct tlb_ctx, code_id) + 4 * CODE_SLOT(va)), 4);
     asm_32(&e->a, id);
     *from = asm_jcc_fwd(&e->a, CC_NE);
 }
 
-static void emit_block(struct emit *e)
+static void emit_main(struct emit *e)
 {
     struct cold *c = cold_new(e, cold_wrong_page);
     struct tb *tb = e->tb;
 
     tb->entry_checked = asm_here(&e->a);
-    check_page(e, c, &c->from, tb->pc, tb->code_id);
+    check_page(e, &c->from, tb->pc, tb->code_id);
     tb->entry = asm_here(&e->a);
     if (tb->code_id2)
-        check_page(e, c, &c->more[0], tb->pc + PAGE_SIZE, tb->code_id2);
+        check_page(e, &c->more[0], tb->pc + PAGE_SIZE, tb->code_id2);
     for (e->i = 0; e->i < e->count && !e->failed; e->i++) {
-        if (!room_left(e)) {
+        if (room_left(e))
+            emit_op(e, &e->ir[e->i]);
+        else
             e->failed = true;
-            return;
-        }
-        emit_op(e, &e->ir[e->i]);
     }
     emit_tail(e);
+}
+
+static void emit_cold(struct emit *e)
+{
     for (unsigned k = 0; k < e->ncold && !e->failed; k++) { /* cold parts may add cold parts */
-        if (!room_left(e)) {
+        if (room_left(e))
+            e->cold[k].fn(e, &e->cold[k]);
+        else
             e->failed = true;
-            return;
-        }
-        e->cold[k].fn(e, &e->cold[k]);
     }
 }
 
 static bool try_compile(struct translator *t, struct emit *e, const struct ir *ir, uint32_t off, uint32_t room)
 {
     uint8_t *start = cache_rw(t->cache, off);
+    struct tb *tb = e->tb;
 
     e->a = (struct asm_buf){.p = start, .end = start + room, .rx = cache_rx(t->cache, off) - start};
     e->ir = ir->insn;
     e->count = ir->count;
     e->failed = e->fp_on = false;
     e->fboxed = 0;
-    e->pc = e->tb->pc;
+    e->pc = tb->pc;
     e->len = e->done = e->ncold = e->nexits = 0;
     prepare(e);
-    emit_block(e);
-    if (e->failed || e->a.end - e->a.p < TB_LINKS * 32)
+    emit_main(e);
+    emit_cold(e);
+    if (e->failed || e->a.end - e->a.p < TB_LINKS * 8)
         return false;
-    emit_exits(e, off, start);
-    e->tb->code_offset = off;
-    e->tb->code_size = (uint32_t)(e->a.p - start);
-    cache_commit(t->cache, off, e->tb->code_size, e->tb);
+    emit_exits(e, cache_rw(t->cache, 0));
+    tb->code_offset = off;
+    tb->code_size = (uint32_t)(e->a.p - start);
+    cache_commit(t->cache, off, tb->code_size, tb);
     return true;
 }
 
+/* The usual room first; what does not fit gets all that a block can ever have. */
 static enum tb_compiled compile(struct translator *t, struct tb *tb, const struct ir *ir)
 {
-    uint32_t off, room, want = BYTES_PER_BLOCK + ir->count * BYTES_PER_OP,
-                        most = BYTES_PER_BLOCK + ir->count * ROOM_PER_OP * 2;
+    uint32_t off, room, want = BYTES_PER_BLOCK + ir->count * BYTES_PER_OP, all = cache_largest(t->cache);
     struct back_end *b = t->host_state;
     struct emit *e = &b->e;
 
     e->h = &b->h;
     e->tb = tb;
-    if (want > cache_largest(t->cache))
+    if (want > all)
         return TB_TOO_BIG;
     if (!cache_reserve(t->cache, want, &off, &room))
         return TB_NO_SPACE;
     if (try_compile(t, e, ir, off, room))
         return TB_COMPILED;
-    if (room >= most || room >= cache_largest(t->cache))
+    if (room == all)
         return TB_TOO_BIG;
-    if (!cache_reserve(t->cache, most < cache_largest(t->cache) ? most : cache_largest(t->cache), &off, &room))
+    if (!cache_reserve(t->cache, all, &off, &room))
         return TB_NO_SPACE;
     return try_compile(t, e, ir, off, room) ? TB_COMPILED : TB_TOO_BIG;
 }
 
 struct entered {
-    uint64_t kind; /* and index << 8 */
+    uint64_t kind; /* LINK: and the number of exit stubs behind this one << 8 */
     struct tb *tb;
 };
+
+/* behind: exits whose stubs come after this one's, see emit_exits. */
+static struct tb_exit exit_by_link(struct vcpu *v, struct tb *tb, unsigned behind)
+{
+    unsigned index = tb->nlinks - 1u - behind;
+
+    v->pc = tb->link[index].target;
+    return (struct tb_exit){.kind = TB_EXIT_LINK, .tb = tb, .index = index};
+}
 
 static struct tb_exit run(struct vcpu *v, struct tb *tb)
 {
@@ -201,9 +213,11 @@ static struct tb_exit run(struct vcpu *v, struct tb *tb)
 
     memcpy(&enter, &stubs, sizeof enter);
     x = enter(v, tb->entry);
-    return (struct tb_exit){.kind = (enum tb_exit_kind)(x.kind & 0xff),
-                            .tb = (x.kind & 0xff) == TB_EXIT_LINK ? x.tb : NULL,
-                            .index = (unsigned)(x.kind >> 8) & 0xff};
+    if ((x.kind & 0xff) == TB_EXIT_LINK)
+        return exit_by_link(v, x.tb, (unsigned)(x.kind >> 8));
+    return (struct tb_exit){
+        .kind = (enum tb_exit_kind)(x.kind & 0xff),
+    };
 }
 
 static void patch(struct translator *t, uint32_t at, const uint8_t *to)

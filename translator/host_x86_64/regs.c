@@ -14,7 +14,7 @@ static unsigned taken_by(const struct emit *e, unsigned i)
     for (unsigned j = i + 1; j < e->count && j <= i + 6; j++) {
         const struct ir_insn *in = &e->ir[j];
 
-        if ((in->op == IR_setr || in->op == IR_setf) && in->a == i) {
+        if ((in->op == IR_setr || in->op == IR_setf) && in->a == i && !e->val[j].dead) {
             unsigned g = (unsigned)in->imm + (in->op == IR_setf ? 32 : 0);
 
             if (home_of(e, g) == NO_REG)
@@ -39,8 +39,32 @@ static void use(struct emit *e, unsigned v, unsigned i)
         e->val[v].last = (uint16_t)i;
 }
 
+/*
+ * Going backwards: whether setr i is undone by a later one before anybody can see the register (auipc and addi). unseen: a
+ * bit per register that is set later and not looked at before.
+ */
+static bool overwritten_unseen(struct emit *e, uint32_t *unseen, unsigned i)
+{
+    const struct ir_insn *in = &e->ir[i];
+
+    if (in->op == IR_getr) {
+        *unseen &= ~(1u << in->imm);
+    } else if (in->op == IR_brcond || ir_ops[in->op].flags & (IR_FLT | IR_SIDE | IR_END)) {
+        *unseen = 0;
+    } else if (in->op == IR_setr) {
+        if (*unseen >> in->imm & 1) {
+            e->val[i].dead = true;
+            return true;
+        }
+        *unseen |= 1u << in->imm;
+    }
+    return false;
+}
+
 void prepare(struct emit *e)
 {
+    uint32_t unseen = 0;
+
     for (unsigned i = 0; i < e->count; i++) {
         e->val[i] = (struct val){0};
         if (ir_ops[e->ir[i].op].flags & IR_END) {
@@ -52,6 +76,8 @@ void prepare(struct emit *e)
         const struct ir_insn *in = &e->ir[i];
         const struct ir_op_info *o = &ir_ops[in->op];
 
+        if (overwritten_unseen(e, &unseen, i))
+            continue;
         if (o->result != '-' && !(o->flags & IR_SIDE) && !e->val[i].uses)
             continue; /* dead */
         use(e, in->a, i);

@@ -155,8 +155,13 @@ static void emit_exit_kinds(struct host_state *h, struct asm_buf *a, const uint8
 {
     uint8_t *to_store[4], *to_final, *done;
 
-    h->exit_link = asm_here(a); /* rax: kind and index, rcx: block, rdx: pc */
-    asm_store(a, V_MEM(pc), RDX);
+    h->exit_link = asm_here(a); /* called from a stub, see emit_exits: rax = kind and stubs behind, rcx = block */
+    asm_pop(a, RDX);
+    asm_op(a, X_MOVZX8, RAX, rm_mem(RDX, 0));
+    asm_lea(a, RCX, rm_sib(RAX, RAX, 1, 0));
+    asm_load(a, RCX, rm_sib(RDX, RCX, 1, 1)); /* a stub is 6 bytes */
+    asm_shift_imm(a, 0, SH_SHL, RAX, 8);
+    asm_alu_imm(a, 0, ALU_OR, rm_reg(RAX), TB_EXIT_LINK);
     to_store[0] = asm_jmp_fwd(a);
     h->exit_lookup = asm_here(a); /* rdx: pc */
     asm_mov_imm(a, RAX, TB_EXIT_LOOKUP);
