@@ -130,7 +130,11 @@ static void system_call(uint64_t *f)
     f[32] += 4;
     switch (f[17]) {
     case SYS_PUTC: putc((char)f[10]); break;
-    case SYS_GETC: f[10] = UART[5] & 1 ? UART[0] : (uint64_t)-1; break;
+    case SYS_GETC:
+        if (!(UART[5] & 1))
+            __asm__ volatile("wfi"); /* until the next tick */
+        f[10] = UART[5] & 1 ? UART[0] : (uint64_t)-1;
+        break;
     case SYS_TICKS: f[10] = ticks; break;
     case SYS_WALK: walk(f[10]); break;
     case SYS_FAULTS: f[10] = faults; break;
