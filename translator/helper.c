@@ -195,3 +195,9 @@ uint64_t helper_xperm8(struct vcpu *v, uint64_t a, uint64_t b)
             r |= (a >> (b >> i & 7) * 8 & 0xff) << i;
     return r;
 }
+
+uint64_t helper_apply(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c)
+{
+    (void)v;
+    return ((uint64_t(*)(uint64_t, uint64_t))(uintptr_t)c)(a, b);
+}

@@ -3,6 +3,7 @@
  * rnum above 10 of aes64ks1i is refused by the decoder.
  */
 #include "cpu/riscv/exec.h"
+#include "cpu/riscv/zk.h"
 
 /* FIPS 197, figures 7 and 14 */
 /* clang-format off */
@@ -88,7 +89,7 @@ static uint64_t sub_bytes(uint64_t v, const uint8_t *box)
 }
 
 /* Row r of the state turns left by r columns; `turn` is 1, or 3 for the inverse. Columns 0 and 1 of the result. */
-static uint64_t shift_rows(uint64_t lo, uint64_t hi, unsigned turn)
+static inline uint64_t shift_rows(uint64_t lo, uint64_t hi, unsigned turn)
 {
     uint64_t r = 0;
 
@@ -100,54 +101,61 @@ static uint64_t shift_rows(uint64_t lo, uint64_t hi, unsigned turn)
     return r;
 }
 
-/* Product in GF(2^8) modulo x^8 + x^4 + x^3 + x + 1. */
-static uint8_t gf_mul(uint8_t a, uint8_t b)
+/* Each byte doubled in GF(2^8) modulo x^8 + x^4 + x^3 + x + 1. */
+static uint64_t doubled(uint64_t v)
 {
-    uint8_t r = 0;
-
-    for (; b; b >>= 1) {
-        if (b & 1)
-            r ^= a;
-        a = (uint8_t)(a << 1 ^ (a & 0x80 ? 0x1b : 0));
-    }
-    return r;
+    return (v & UINT64_C(0x7f7f7f7f7f7f7f7f)) << 1 ^ (v >> 7 & UINT64_C(0x0101010101010101)) * 0x1b;
 }
 
-/* MixColumns with the first row of the matrix, on two columns. */
-static uint64_t mix_columns(uint64_t v, const uint8_t row[4])
+/* Byte n of each column becomes byte n + `rows` of it. */
+static uint64_t row(uint64_t v, unsigned rows)
 {
-    uint64_t r = 0;
+    uint64_t low = UINT64_C(0x0000000100000001) * ((UINT32_C(1) << (32 - 8 * rows)) - 1);
 
-    for (unsigned n = 0; n < 8; n++) {
-        uint8_t sum = 0;
-
-        for (unsigned k = 0; k < 4; k++)
-            sum ^= gf_mul(byte(v, (n & 4) | k), row[(k - n) & 3]);
-        r |= (uint64_t)sum << 8 * n;
-    }
-    return r;
+    return (v >> 8 * rows & low) | (v << (32 - 8 * rows) & ~low);
 }
 
-static const uint8_t mix[4] = {2, 3, 1, 1}, unmix[4] = {14, 11, 13, 9};
+/* MixColumns on two columns: 2 a0 + 3 a1 + a2 + a3. */
+static uint64_t mix_columns(uint64_t v)
+{
+    uint64_t next = row(v, 1);
 
-EXEC(aes64es) { return set(c, i, sub_bytes(shift_rows(S1, S2, 1), sbox)); }
-EXEC(aes64esm) { return set(c, i, mix_columns(sub_bytes(shift_rows(S1, S2, 1), sbox), mix)); }
-EXEC(aes64ds) { return set(c, i, sub_bytes(shift_rows(S1, S2, 3), inv_sbox)); }
-EXEC(aes64dsm) { return set(c, i, mix_columns(sub_bytes(shift_rows(S1, S2, 3), inv_sbox), unmix)); }
-EXEC(aes64im) { return set(c, i, mix_columns(S1, unmix)); }
+    return doubled(v ^ next) ^ next ^ row(v, 2) ^ row(v, 3);
+}
 
-EXEC(aes64ks1i)
+/* Its inverse is itself after 5 a0 + 4 a2: (14, 11, 13, 9) = (2, 3, 1, 1) (5, 0, 4, 0). */
+static uint64_t unmix_columns(uint64_t v) { return mix_columns(v ^ doubled(doubled(v ^ row(v, 2)))); }
+
+uint64_t zk_aes64es(uint64_t a, uint64_t b) { return sub_bytes(shift_rows(a, b, 1), sbox); }
+uint64_t zk_aes64esm(uint64_t a, uint64_t b) { return mix_columns(zk_aes64es(a, b)); }
+uint64_t zk_aes64ds(uint64_t a, uint64_t b) { return sub_bytes(shift_rows(a, b, 3), inv_sbox); }
+uint64_t zk_aes64dsm(uint64_t a, uint64_t b) { return unmix_columns(zk_aes64ds(a, b)); }
+
+uint64_t zk_aes64im(uint64_t a, uint64_t b)
+{
+    (void)b;
+    return unmix_columns(a);
+}
+
+uint64_t zk_aes64ks1i(uint64_t a, uint64_t round)
 {
     static const uint8_t round_constant[10] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36};
-    uint32_t v = (uint32_t)(S1 >> 32);
+    uint32_t v = (uint32_t)(a >> 32);
 
-    if (i->imm < 10)
+    if (round < 10)
         v = v >> 8 | v << 24;
     v = (uint32_t)sub_bytes(v, sbox);
-    if (i->imm < 10)
-        v ^= round_constant[i->imm];
-    return set(c, i, (uint64_t)v << 32 | v);
+    if (round < 10)
+        v ^= round_constant[round];
+    return (uint64_t)v << 32 | v;
 }
+
+EXEC(aes64es) { return set(c, i, zk_aes64es(S1, S2)); }
+EXEC(aes64esm) { return set(c, i, zk_aes64esm(S1, S2)); }
+EXEC(aes64ds) { return set(c, i, zk_aes64ds(S1, S2)); }
+EXEC(aes64dsm) { return set(c, i, zk_aes64dsm(S1, S2)); }
+EXEC(aes64im) { return set(c, i, zk_aes64im(S1, 0)); }
+EXEC(aes64ks1i) { return set(c, i, zk_aes64ks1i(S1, (uint64_t)i->imm)); }
 
 EXEC(aes64ks2)
 {
