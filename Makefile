@@ -82,6 +82,7 @@ help:
 	@echo "make check      the quick part of the tests: units, instructions, headers, include table"
 	@echo "make check-asan, check-tsan   the same under the sanitizers"
 	@echo "make check-debian   boot Debian from its disk COUNT=20 times on 1, 2 and 4 vCPUs, and once on each engine"
+	@echo "make check-qemu   the same random programs here and on QEMU 10: 10^7 instructions, no difference"
 	@echo "make bench      compare with QEMU and with this host, side by side"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
@@ -95,7 +96,7 @@ demo:
 	@GUISE=$(B)/guise GUEST="$(GUEST)" SCRIPT="$$SCRIPT" frontend/demo/demo.sh
 export SCRIPT
 
-.PHONY: test check check-asan check-tsan
+.PHONY: test check check-asan check-tsan check-qemu
 test:
 	@tests/packages.sh build test demo
 	@$(MAKE) --no-print-directory all unit
@@ -107,6 +108,11 @@ check-asan:
 	@$(MAKE) --no-print-directory MODE=asan check
 check-tsan:
 	@$(MAKE) --no-print-directory MODE=tsan check
+
+check-qemu:
+	@tests/packages.sh build test
+	@$(MAKE) --no-print-directory all $(RANDOM)
+	@GUISE=$(B)/guise MODE=$(MODE) tests/random/qemu.sh
 
 .PHONY: bench
 bench:

@@ -73,7 +73,7 @@ static void event(struct fuzz_in *in, unsigned kind)
     case 1: pci_msix_notify(&t->pci, (unsigned)fuzz_take(in, 1)); break;
     default: /* a BAR to a place in a window */
         device_lock(&t->pci.dev);
-        pci_config_write(&t->pci, 0x10 + 4 * (fuzz_take(in, 1) % 6), (uint32_t)(MEM32 + fuzz_take(in, 2)), 4);
+        pci_config_write(&t->pci, 0x10 + 4 * (unsigned)(fuzz_take(in, 1) % 6), (uint32_t)(MEM32 + fuzz_take(in, 2)), 4);
         pci_config_write(&t->pci, 4, 7, 2);
         device_unlock(&t->pci.dev);
     }

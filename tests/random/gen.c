@@ -53,7 +53,7 @@ struct gen {
     uint8_t *image;
     uint64_t rng;
     unsigned priv; /* 0, 1, 3 */
-    bool paged;
+    bool paged, portable;
     gva base;                             /* of the virtual window; GEN_RAM when bare */
     uint8_t code_page[CODE_PAGES];        /* virtual to physical */
     uint32_t at;                          /* offset of the next instruction in the code */
@@ -188,6 +188,8 @@ static void classify(struct gen *g, const struct insn_row *r, unsigned op)
         return;
     seen = g->plains + g->memories;
     if (flags & INSN_MEM) {
+        if (g->portable && (!strncmp(r->name, "lr_", 3) || !strncmp(r->name, "sc_", 3)))
+            return; /* only in pairs: when an SC without LR fails or traps is left open */
         if (word_of(g, r, true))
             g->memory[g->memories++] = r;
     } else if (word_of(g, r, false)) {
@@ -248,6 +250,15 @@ static void gen_lr_sc(struct gen *g)
 {
     unsigned f3 = 2 + below(g, 2);
 
+    if (g->portable) { /* an SC follows only an LR that did not trap */
+        emit(g, A_AND(R_ADDR, free_reg(g), R_ALIGNED));
+        emit(g, A_ADD(R_ADDR, R_ADDR, R_DATA));
+        emit(g, A_ADDI(R_TEMP, 0, 0));
+        emit(g, enc_r(2 << 2, 0, R_ADDR, f3, free_reg(g), 0x2f));
+        emit(g, enc_b(8, 0, R_TEMP, F3_BNE));
+        emit(g, enc_r(3 << 2, free_reg(g), R_ADDR, f3, free_reg(g), 0x2f));
+        return;
+    }
     gen_address(g);
     emit(g, enc_r(2 << 2, 0, R_ADDR, f3, free_reg(g), 0x2f));
     if (chance(g, 30))
@@ -365,7 +376,7 @@ static void gen_wild(struct gen *g)
 
     emit(g, A_AUIPC(R_BACK, 0));
     emit(g, A_ADDI(0, 0, 0));
-    li(g, R_JUMP, (upper ? UINT64_C(0x7f00000000000000) : 0x70000000) + (rnd(g) & 0xfff));
+    li(g, R_JUMP, (upper ? UINT64_C(0x7f00000000000000) : 0x18000000) + (rnd(g) & 0xfff));
     if (chance(g, 30))
         emit(g, A_JALR(chance(g, 50) ? R_LINK : 0, R_JUMP, 0));
     else if (chance(g, 50))
@@ -377,13 +388,16 @@ static void gen_wild(struct gen *g)
 
 static void gen_csr(struct gen *g)
 {
-    static const uint16_t writable[] = {1, 2, 3, 1, 2, 3, 0x140, 0x143, 0x142, 0x141, 0x105};
+    static const uint16_t writable[] = {1, 2, 3, 1, 2, 3, 0x140, 0x143, 0x142, 0x105, 0x141};
     static const uint16_t readable[] = {0xc00, 0xc01, 0xc02, 0xc02, 0x100, 0x180, 0x104,
                                         0x144, 0x300, 0xf14, 0xb02, 0x7b0, 0x5c0};
+    static const uint16_t timeless[] = {0x180, 0x104, 0x144, 0xf14, 0x7b0, 0x5c0, 0x301, 0x306};
 
     if (chance(g, 65))
-        emit(g, enc_i(writable[below(g, sizeof writable / 2)], below(g, 32), 1 + below(g, 3) + 4 * below(g, 2),
-                      free_reg(g), 0x73));
+        emit(g, enc_i(writable[below(g, sizeof writable / 2 - g->portable)], below(g, 32),
+                      1 + below(g, 3) + 4 * below(g, 2), free_reg(g), 0x73));
+    else if (g->portable)
+        emit(g, A_CSRRS(free_reg(g), timeless[below(g, sizeof timeless / 2)], 0));
     else
         emit(g, A_CSRRS(free_reg(g), readable[below(g, sizeof readable / 2)], 0));
 }
@@ -393,8 +407,10 @@ static void gen_status(struct gen *g)
 {
     static const uint32_t bits[] = {1u << 18, 1u << 19, 3u << 13, 1u << 14, 1u << 13};
 
-    li(g, R_TEMP, bits[below(g, 5)]);
-    emit(g, chance(g, 60) ? A_CSRRS(free_reg(g), 0x100, R_TEMP) : A_CSRRC(free_reg(g), 0x100, R_TEMP));
+    unsigned rd = g->portable ? 0 : free_reg(g); /* how soon FS becomes dirty is left open */
+
+    li(g, R_TEMP, bits[below(g, g->portable ? 3 : 5)]);
+    emit(g, chance(g, 60) ? A_CSRRS(rd, 0x100, R_TEMP) : A_CSRRC(rd, 0x100, R_TEMP));
 }
 
 static void gen_trap(struct gen *g)
@@ -562,8 +578,20 @@ static void gen_body(struct gen *g, const struct gen_options *o)
     emit(g, A_ADDI(R_OUTER, R_OUTER, -1));
     emit(g, enc_b(8, 0, R_OUTER, F3_BEQ));
     emit(g, enc_j((int32_t)(top - g->at), 0));
+    if (g->portable) {
+        emit(g, A_ADDI(R_FINISH, 0, 0));
+        emit(g, A_ECALL);
+    }
     emit(g, A_SW(0, R_FINISH, 0));
     emit(g, enc_j(0, 0));
+}
+
+/* A legal envcfg: CBIE is not 2. */
+static uint64_t envcfg(struct gen *g)
+{
+    uint64_t v = rnd(g) & 0xf0;
+
+    return (v & 0x30) == 0x20 ? v | 0x30 : v;
 }
 
 struct stub {
@@ -586,17 +614,17 @@ static void gen_stub(struct gen *g, const uint64_t x[32], uint64_t entry)
         unsigned csr;
         uint64_t value;
     } csrs[] = {
-        {0x305, GEN_RAM + O_HANDLER},                  /* mtvec */
-        {0x302, 0},                                    /* medeleg */
-        {0x304, 0},                                    /* mie */
-        {0x3b0, ~UINT64_C(0) >> 10},                   /* pmpaddr0: all */
-        {0x3a0, 0x1f},                                 /* pmpcfg0: NAPOT, RWX */
-        {0x306, chance(g, 70) ? 7 : 0},                /* mcounteren */
-        {0x106, chance(g, 70) ? 7 : 0},                /* scounteren */
-        {0x30a, (rnd(g) & 1) << 61 | (rnd(g) & 0xf0)}, /* menvcfg: ADUE, cache blocks */
-        {0x10a, rnd(g) & 0xf0},                        /* senvcfg */
-        {0x180, x[R_SATP1]},                           /* satp */
-        {0x003, rnd(g) & 0xff},                        /* fcsr */
+        {0x305, g->portable ? GEN_TRAP_ENTRY : GEN_RAM + O_HANDLER}, /* mtvec */
+        {0x302, 0},                                                  /* medeleg */
+        {0x304, 0},                                                  /* mie */
+        {0x3b0, ~UINT64_C(0) >> 10},                                 /* pmpaddr0: all */
+        {0x3a0, 0x1f},                                               /* pmpcfg0: NAPOT, RWX */
+        {0x306, chance(g, 70) ? 7 : 0},                              /* mcounteren */
+        {0x106, chance(g, 70) ? 7 : 0},                              /* scounteren */
+        {0x30a, (rnd(g) & 1) << 61 | envcfg(g)},                     /* menvcfg: ADUE, cache blocks */
+        {0x10a, envcfg(g)},                                          /* senvcfg */
+        {0x180, x[R_SATP1]},                                         /* satp */
+        {0x003, rnd(g) & 0xff},                                      /* fcsr */
         {0x300, mstatus},
         {0x341, entry}, /* mepc */
     };
@@ -771,6 +799,7 @@ void gen_program(const struct isa_config *cfg, uint64_t seed, const struct gen_o
         abort();
     memset(image, 0, GEN_IMAGE_SIZE);
     g->cfg = cfg;
+    g->portable = o->portable;
     g->image = image;
     choose(g, seed);
     collect_rows(g);

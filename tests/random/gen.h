@@ -15,12 +15,16 @@ struct isa_config;
 
 #define GEN_RAM UINT64_C(0x80000000)
 #define GEN_FINISHER UINT64_C(0x00100000)
+#define GEN_TRAP_ENTRY UINT64_C(0x80200000)
 enum { GEN_TRAPS = 0x1038 };                                 /* offset of the number of traps taken */
 enum { GEN_RAM_SIZE = 2 << 20, GEN_IMAGE_SIZE = 640 << 10 }; /* nothing behind the image is ever written */
 
 struct gen_options {
     unsigned items;      /* pieces of code in the loop; an item is one to twenty instructions */
     unsigned iterations; /* of the loop */
+    /* For another emulator: traps go to GEN_TRAP_ENTRY (guest/trap.c), the end is an ecall with R_FINISH 0, and nothing
+     * is asked that the specification leaves open or that depends on time. */
+    bool portable;
 };
 
 /* Fill image (GEN_IMAGE_SIZE bytes, for GEN_RAM; boot at its start). */

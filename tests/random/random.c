@@ -1,7 +1,8 @@
 /*
  * Lockstep on random programs: the interpreter against the IR interpreter and the JIT.
  *
- *   random [--seed N] [--insns N] [--seconds N] [--only interp|ir|jit] [--dump SEED]
+ *   random [--seed N] [--insns N] [--seconds N] [--only interp|ir|jit]
+ *   random --dump SEED | --portable SEED     write the image to standard output
  *
  * Each program (gen.h) runs to its end on each engine; registers, memory and instruction count must agree. When they do
  * not, the program is run again block by block under the lockstep engine, which names the first difference. The JIT
@@ -292,7 +293,8 @@ int main(int argc, char **argv)
     r.image = malloc(GEN_IMAGE_SIZE);
     if (!r.image || !isa_config_parse(&r.cfg, "max", &e))
         die("cpu", &e);
-    if (argc == 3 && !strcmp(argv[1], "--dump")) {
+    if (argc == 3 && (!strcmp(argv[1], "--dump") || !strcmp(argv[1], "--portable"))) {
+        r.gen.portable = argv[1][2] == 'p';
         dump(&r, strtoull(argv[2], NULL, 0));
         return 0;
     }
