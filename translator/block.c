@@ -110,6 +110,8 @@ static enum tb_compiled compile(struct translator *t, struct translator_vcpu *p,
     enum tb_compiled r;
 
     reclaim_keep_ahead(t, p->v);
+    if (tb->dead) /* it was of the arena that goes; code for it would outlive it */
+        return TB_NO_SPACE;
     r = t->host->compile(t, tb, &p->ir);
     if (r == TB_NO_SPACE) {
         reclaim_run(t);
