@@ -44,11 +44,10 @@ static const struct {
 } items[LOG_ITEMS] = {
     [LOG_IN_ASM] = {"in_asm", "guest code of each new block"},
     [LOG_IR] = {"ir", "its IR"},
-    [LOG_IR_OPT] = {"ir_opt", "the IR after optimisation"},
     [LOG_OUT_ASM] = {"out_asm", "host code of each new block"},
     [LOG_EXEC] = {"exec", "each block entered from the execution loop"},
     [LOG_INT] = {"int", "traps and interrupts"},
-    [LOG_MMU] = {"mmu", "page walks, TLB fills and flushes"},
+    [LOG_MMU] = {"mmu", "page walks and TLB flushes"},
     [LOG_GUEST] = {"guest_errors", "what the guest did wrong"},
     [LOG_DEVICE] = {"dev:NAME", "register accesses of the device NAME (dev:all for every device)"},
 };

@@ -17,11 +17,10 @@
 enum log_item {
     LOG_IN_ASM,  /* guest code of each new block */
     LOG_IR,      /* its IR */
-    LOG_IR_OPT,  /* the IR after optimisation */
     LOG_OUT_ASM, /* host code */
     LOG_EXEC,    /* each block entered */
     LOG_INT,     /* traps and interrupts */
-    LOG_MMU,     /* walks, fills and flushes */
+    LOG_MMU,     /* page walks and TLB flushes */
     LOG_GUEST,   /* guest_errors: what the guest did wrong */
     LOG_DEVICE,  /* dev:<name>: register accesses of one device */
     LOG_ITEMS

@@ -1,4 +1,7 @@
-/* The monitor's x and xp: memory in a chosen format. Looks without side effects: RAM and ROM only, no TLB, no A or D bits. */
+/*
+ * The monitor's x and xp: memory in a chosen format. x looks without side effects: RAM and ROM only, no TLB, no A or D
+ * bits. xp reads device registers too, as a load of that size would.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +66,15 @@ static bool read_byte(const struct view *view, uint64_t addr, uint8_t *out)
 
 static bool read_bytes(const struct view *view, uint64_t addr, uint8_t *out, unsigned n)
 {
+    const struct region *r = view->physical ? bus_find(view->walk.bus, addr) : NULL;
+    uint64_t val;
+
+    if (r && r->kind == REGION_MMIO) {
+        if (!bus_read(machine_bus(view->m), addr, n, &val))
+            return false;
+        memcpy(out, &val, n);
+        return true;
+    }
     for (unsigned i = 0; i < n; i++)
         if (!read_byte(view, addr + i, out + i))
             return false;

@@ -240,7 +240,7 @@ static const struct option_row options[] = {
     {"paused", NULL, "start stopped", run_paused, NULL},
     {"semihosting", NULL, "semihosting calls: exit", run_semihosting, NULL},
     {"signature", "FILE", "write memory from begin_signature to end_signature at the end", run_signature, NULL},
-    {"d", "ITEM,...", "log; help lists the items", run_log, "in_asm|ir|ir_opt|out_asm|exec|int|mmu|guest_errors|help"},
+    {"d", "ITEM,...", "log; help lists the items", run_log, "in_asm|ir|out_asm|exec|int|mmu|guest_errors|help"},
     {"D", "FILE", "log to a file", run_log_file, NULL},
     {"dfilter", "LO..HI,...", "log code of these addresses only", run_dfilter, NULL},
     {"help", NULL, "print this", run_help, NULL},

@@ -869,7 +869,7 @@ static const struct option_row options[] = {
     {"no-reboot", NULL, "end when the guest resets", opt_no_reboot, NULL},
     {"no-shutdown", NULL, "stop, but stay, when the guest powers off", opt_no_shutdown, NULL},
     {"S", NULL, "start stopped (monitor: cont)", opt_paused, NULL},
-    {"d", "ITEM,...", "log; help lists the items", opt_log, "in_asm|ir|ir_opt|out_asm|exec|int|mmu|guest_errors|help"},
+    {"d", "ITEM,...", "log; help lists the items", opt_log, "in_asm|ir|out_asm|exec|int|mmu|guest_errors|help"},
     {"D", "FILE", "log to a file", opt_log_file, NULL},
     {"dfilter", "LO..HI,...", "log code of these addresses only", opt_dfilter, NULL},
     {"pidfile", "FILE", "write our process id", opt_pidfile, NULL},

@@ -312,6 +312,14 @@ static bool mmio_fits(const struct bus *b, const struct region *r, gpa addr, uns
     return false;
 }
 
+/* -d dev:NAME */
+static void log_access(const struct bus *b, const struct region *r, const char *what, gpa off, unsigned size,
+                       uint64_t val)
+{
+    if (b->log && log_dev_on(b->log, r->name))
+        log_write(b->log, "%s: %s 0x%" PRIx64 ", %u bytes: 0x%" PRIx64, r->name, what, off, size, val);
+}
+
 bool bus_read(struct bus *b, gpa addr, unsigned size, uint64_t *val)
 {
     const struct region *r = bus_find(b, addr);
@@ -334,6 +342,7 @@ bool bus_read(struct bus *b, gpa addr, unsigned size, uint64_t *val)
     *val = mmio_read(r, addr - r->base, size);
     if (r->unlock)
         r->unlock(r->dev);
+    log_access(b, r, "read", addr - r->base, size, *val);
     return true;
 }
 
@@ -353,6 +362,7 @@ bool bus_write(struct bus *b, gpa addr, unsigned size, uint64_t val)
     }
     if (!mmio_fits(b, r, addr, size, "write"))
         return false;
+    log_access(b, r, "write", addr - r->base, size, val);
     if (r->lock)
         r->lock(r->dev);
     mmio_write(r, addr - r->base, size, val);

@@ -295,6 +295,12 @@ static bool compare(struct translator *t, struct lockstep *l, struct vcpu *v, st
         engine_run(t, l, v, tb);
         if (agrees(l, v))
             break;
+        if (!v->fault && v->icount == l->before.icount && atomic_load(&v->attention)) {
+            /* Something asked for attention since the interpreter ran, so the engine did not even begin: again later. */
+            undo_memory(&l->trace);
+            restore(&l->before, v);
+            return true;
+        }
         if (!v->fault && v->icount > l->before.icount && v->icount < l->want_icount) {
             /* A branch to the next instruction leaves the engine's block but not the interpreter's: look at that point. */
             l->limit = (unsigned)(v->icount - l->before.icount);

@@ -2,7 +2,11 @@
  * Instructions of the privileged architecture: environment calls, returns, wfi, fences. Reference semantics (privileged
  * specification, "Machine-Level ISA", "Supervisor-Level ISA"; Svinval; Zifencei). CSR instructions are in csr.c.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/bits.h"
+#include "base/log.h"
 #include "cpu/isa.h"
 #include "cpu/riscv/csr.h"
 #include "cpu/riscv/trap.h"
@@ -82,8 +86,22 @@ static bool fence_allowed(const struct rv *c)
     return c->priv == PRIV_M || (c->priv == PRIV_S && !(c->mstatus & MSTATUS_TVM));
 }
 
+/* -d mmu */
+static void log_sfence(struct rv *c, bool all_va, gva va, bool all_asid, uint32_t asid)
+{
+    char page[40] = "all pages", space[24] = "all address spaces";
+
+    if (!all_va)
+        snprintf(page, sizeof page, "page 0x%016" PRIx64, (uint64_t)(va & PAGE_MASK));
+    if (!all_asid)
+        snprintf(space, sizeof space, "asid %u", asid);
+    log_write(c->v.log, "hart %u: flush of %s, %s", c->v.index, page, space);
+}
+
 void rv_sfence(struct rv *c, bool all_va, gva va, bool all_asid, uint32_t asid)
 {
+    if (c->v.log && log_on(c->v.log, LOG_MMU))
+        log_sfence(c, all_va, va, all_asid, asid);
     if (all_va && all_asid)
         tlb_flush_all(c->v.tlb);
     else if (all_va)

@@ -10,7 +10,10 @@
  */
 #include "cpu/riscv/mem.h"
 
+#include <inttypes.h>
+
 #include "base/bits.h"
+#include "base/log.h"
 #include "cpu/isa.h"
 #include "cpu/riscv/csr.h"
 #include "cpu/riscv/pmp.h"
@@ -115,6 +118,20 @@ struct walk_ctx rv_walk_ctx(const struct rv *c, bool code)
     };
 }
 
+/* -d mmu */
+static void log_walk(struct rv *c, gva va, enum walk_access access, const struct walk_result *r)
+{
+    static const char *const what[] = {[WALK_READ] = "load", [WALK_WRITE] = "store", [WALK_EXEC] = "fetch"};
+
+    if (r->fault != WALK_OK)
+        log_write(c->v.log, "hart %u: walk for %s of 0x%016" PRIx64 ": %s", c->v.index, what[access], va,
+                  r->fault == WALK_PAGE_FAULT ? "page fault" : "access fault");
+    else
+        log_write(c->v.log, "hart %u: walk for %s of 0x%016" PRIx64 " -> 0x%" PRIx64 ", 0x%" PRIx64 " bytes %c%c%c%s",
+                  c->v.index, what[access], va, r->pa, r->span, r->read ? 'r' : '-', r->write ? 'w' : '-',
+                  r->exec ? 'x' : '-', r->global ? ", global" : "");
+}
+
 /* va's page by walk, or as it is when the view is bare. Rights are those of the page table. */
 static bool walk(struct rv *c, gva va, enum walk_access access, struct tlb_page *p)
 {
@@ -132,6 +149,8 @@ static bool walk(struct rv *c, gva va, enum walk_access access, struct tlb_page 
     w.hw_ad = c->menvcfg & ENVCFG_ADUE;
     tlb_stats(c->v.tlb)->walks++;
     r = walk_sv(&w, va, access);
+    if (c->v.log && log_on(c->v.log, LOG_MMU))
+        log_walk(c, va, access, &r);
     if (r.fault != WALK_OK)
         return fail(c, r.fault, access, va);
     p->pa = r.pa & PAGE_MASK;
