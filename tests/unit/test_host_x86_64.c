@@ -207,15 +207,13 @@ static ir_val emit(enum ir_op op, unsigned sub, ir_val a, ir_val b, ir_val c, in
 
 static ir_val operand(struct gen *g)
 {
-    switch (below(8)) {
-    case 0: return ir_const(&ir, (int64_t)edge());
-    case 1:
-    case 2:
-        if (g->n)
-            return g->live[below(g->n)];
-        /* fall through */
-    default: return emit(IR_getr, 0, IR_NONE, IR_NONE, IR_NONE, any_reg());
-    }
+    unsigned kind = below(8);
+
+    if (kind == 0)
+        return ir_const(&ir, (int64_t)edge());
+    if (kind <= 2 && g->n)
+        return g->live[below(g->n)];
+    return emit(IR_getr, 0, IR_NONE, IR_NONE, IR_NONE, any_reg());
 }
 
 static void set(ir_val v) { emit(IR_setr, 0, v, IR_NONE, IR_NONE, any_reg()); }
@@ -320,13 +318,15 @@ static void random_block(unsigned count)
     for (unsigned n = 0; n < count; n++)
         one_insn(&g, n);
     emit(IR_insn, 4, IR_NONE, IR_NONE, IR_NONE, PC + 4 * count);
-    switch (below(4)) {
-    case 0: {
+    unsigned end = below(4);
+
+    if (end == 0) {
         ir_val a = operand(&g), b = operand(&g);
 
         emit(IR_brcond, below(6), a, b, IR_NONE, PC - 64 + 4 * below(64));
     }
-        /* fall through */
+    switch (end) {
+    case 0:
     case 1: emit(IR_jump, 0, IR_NONE, IR_NONE, IR_NONE, PC - 64 + 4 * below(64)); break;
     case 2: { /* guest code is never at an odd address */
         ir_val to = emit(IR_and, 0, operand(&g), ir_const(&ir, ~1), IR_NONE, 0);
