@@ -14,6 +14,7 @@
 #   reservation after a trap              open                                   ends                       trap.c
 #   misaligned atomics within 16 bytes    trap (no Zama16b)                      allowed by -cpu max        -cpu
 #   Smdbltrp, Ssdbltrp, Smrnmi            not there                              on with -cpu max           -cpu
+#   misa                                  G is reserved; V and H not there       G, V, H                    gen.c
 #   FS becoming dirty                     may be early (privileged, 3.1.6.6)     exact                      gen.c, trap.c
 #   cycle, time, instret                  count                                  host time                  gen.c
 cd "$(dirname "$0")/../.." || exit 1
