@@ -26,7 +26,7 @@ def ok(good, name, shown=""):
     global results, failures
     results += 1
     failures += not good
-    print(f"{'ok' if good else 'not ok'} {results} - {name}")
+    print(f"{'ok' if good else 'not ok'} {results} - {name}".replace("#", "no. "))
     if not good:
         for line in str(shown)[-2000:].splitlines()[-15:]:
             print("#", line)
@@ -185,11 +185,11 @@ def linux_tests(tmp):
     ask("info nonsense", r"unknown command: 'info nonsense'")
     ask("nonsense", r"unknown command: 'nonsense'")
     ask("xp /2xw 0x10001000", r"10001000: 0x74726976 0x0000000[12]", "xp: the magic number of virtio-mmio")
-    ask("xp /4xb 0x10001000", r"0x76 0x69 0x72 0x74")
+    ask("xp /1xb 0x10000005", r"10000005: 0x60", "xp reads a byte-wide device register, the idle UART's line status")
     ask("xp /1xg 0x80200000", r"0x[0-9a-f]{16}")
-    ask("xp/2dw 0x10001000", r"1953655158 [12]")
+    ask("xp/2dw 0x10001000", r"1953655158 +[12]", "xp without a space, decimal")
     ask("xp /3i 0x80200000", r"(?m)^0x0*80200000: +\S+", "xp /i disassembles")
-    ask("xp /4c 0x10001000", r"'v' 'i' 'r' 't'")
+    ask("xp /1c 0x10000005", r"'`'")
     ask("xp /1xw 0x0fff0000000", r"(?i)cannot|no memory|nothing", "xp of nothing says so")
     m.send("info reg\t\r")
     ok(m.expect(r"info registers ", 20) and m.expect(r"CPU#0", 20) and m.expect(r"(?m)^\(qemu\) ", 20), "Tab completes", m.all[-500:])
