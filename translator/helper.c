@@ -136,43 +136,52 @@ uint64_t helper_sc(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c)
 
 uint64_t helper_exec(struct vcpu *v, uint64_t a) { return v->isa->exec(v, (const void *)(uintptr_t)a); }
 
-/* Carry-less products, bit by bit as the Zbc text has them. */
-uint64_t helper_clmul(struct vcpu *v, uint64_t a, uint64_t b)
+static uint64_t brev8(uint64_t a)
 {
+    a = (a & UINT64_C(0x5555555555555555)) << 1 | (a >> 1 & UINT64_C(0x5555555555555555));
+    a = (a & UINT64_C(0x3333333333333333)) << 2 | (a >> 2 & UINT64_C(0x3333333333333333));
+    return (a & UINT64_C(0x0f0f0f0f0f0f0f0f)) << 4 | (a >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f));
+}
+
+/*
+ * Carry-less products, by ordinary ones of every fourth bit: at most 15 ones meet in a place of the low half, so that carries
+ * stay below the next bit that counts (in the top place 16 may, and the carry leaves the word). Linux makes its CRCs with these.
+ */
+static uint64_t clmul(uint64_t a, uint64_t b)
+{
+    const uint64_t every4th = UINT64_C(0x1111111111111111);
     uint64_t r = 0;
 
-    (void)v;
-    for (unsigned i = 0; i < 64; i++)
-        r ^= b >> i & 1 ? a << i : 0;
+    for (unsigned n = 0; n < 4; n++) {
+        uint64_t sum = 0;
+
+        for (unsigned k = 0; k < 4; k++)
+            sum ^= (a & every4th << k) * (b & every4th << ((n - k) & 3));
+        r |= sum & every4th << n;
+    }
     return r;
 }
 
-uint64_t helper_clmulh(struct vcpu *v, uint64_t a, uint64_t b)
-{
-    uint64_t r = 0;
+static uint64_t reversed(uint64_t a) { return __builtin_bswap64(brev8(a)); }
 
+uint64_t helper_clmul(struct vcpu *v, uint64_t a, uint64_t b)
+{
     (void)v;
-    for (unsigned i = 1; i < 64; i++)
-        r ^= b >> i & 1 ? a >> (64 - i) : 0;
-    return r;
+    return clmul(a, b);
 }
 
 uint64_t helper_clmulr(struct vcpu *v, uint64_t a, uint64_t b)
 {
-    uint64_t r = 0;
-
     (void)v;
-    for (unsigned i = 0; i < 64; i++)
-        r ^= b >> i & 1 ? a >> (63 - i) : 0;
-    return r;
+    return reversed(clmul(reversed(a), reversed(b)));
 }
+
+uint64_t helper_clmulh(struct vcpu *v, uint64_t a, uint64_t b) { return helper_clmulr(v, a, b) >> 1; }
 
 uint64_t helper_brev8(struct vcpu *v, uint64_t a)
 {
     (void)v;
-    a = (a & UINT64_C(0x5555555555555555)) << 1 | (a >> 1 & UINT64_C(0x5555555555555555));
-    a = (a & UINT64_C(0x3333333333333333)) << 2 | (a >> 2 & UINT64_C(0x3333333333333333));
-    return (a & UINT64_C(0x0f0f0f0f0f0f0f0f)) << 4 | (a >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f));
+    return brev8(a);
 }
 
 uint64_t helper_xperm4(struct vcpu *v, uint64_t a, uint64_t b)
