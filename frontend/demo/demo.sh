@@ -40,6 +40,8 @@ if [ ! -d "$cache/unpacked" ] && ! fetch_guest; then
     [ -z "${SCRIPT:-}" ] || exit 1
     builtin_guest
 fi
+# A RAM disk made by an older init.sh is made again.
+[ "$cache/initrd" -nt "$here/init.sh" ] && [ "$cache/initrd" -nt "$here/initrd.sh" ] || "$here/initrd.sh" "$cache/unpacked" "$cache/initrd"
 [ "${1:-}" != fetch ] || exit 0
 
 cpus=${CPUS:-2} memory=${MEMORY:-1G}

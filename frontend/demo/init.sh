@@ -60,7 +60,7 @@ if [ -f /script ]; then
     poweroff -f
 fi
 echo
-echo "Welcome to guise. This is $(uname -srm); $(mountpoint -q /disk && echo "a disk is mounted on /disk." || echo "no disk.")"
+echo "Welcome to guise. This is $(uname -srm); $(grep -q ' /disk ' /proc/mounts && echo "a disk is mounted on /disk." || echo "no disk.")"
 echo "Type 'poweroff -f' to end, Ctrl-A h for the emulator's keys."
 echo
 setsid cttyhack sh
