@@ -11,7 +11,10 @@ log=$b/log
 rm -rf "$log"
 mkdir -p "$log"
 export CMOCKA_MESSAGE_OUTPUT=TAP GUISE=$b/guise MODE=$mode
+export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp ${TSAN_OPTIONS:-}"
 ulimit -c 0
+limit=300
+case $mode in asan | tsan) limit=1200 ;; esac
 
 # one NAME LIMIT COMMAND...: run with a time limit in seconds
 one() {
@@ -34,7 +37,7 @@ list=$log/list
 : >"$list"
 for t in "$b"/tests/unit/test_* "$b"/tests/insn/test_*; do
     case $t in *.o | *.d | *'*') continue ;; esac
-    echo "$(basename "$t") 300 $t" >>"$list"
+    echo "$(basename "$t") $limit $t" >>"$list"
 done
 echo "deps 60 tests/check_deps.sh" >>"$list"
 echo "headers 120 tests/check_headers.sh" >>"$list"
