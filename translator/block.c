@@ -124,8 +124,8 @@ static enum tb_compiled compile(struct translator *t, struct translator_vcpu *p,
         dump_host(t, tb);
     write_perf(t, tb);
     if (!has_exec(&p->ir) && t->o.engine != ENGINE_LOCKSTEP) {
-        /* Others may be interpreting from it right now. */
-        if (tb->runs == 0 || t->vcpus == 1) {
+        /* Others may have found it in the table and be interpreting from it right now. */
+        if (t->vcpus == 1) {
             free(tb->insns);
             tb->insns = NULL;
         }
