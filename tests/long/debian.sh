@@ -28,11 +28,14 @@ session() {
         shown 'THE END' && say poweroff
 }
 
+# On a slow engine or a loaded host 90 s are not enough for every device and unit.
+line="console=ttyS0 root=/dev/vda systemd.default_device_timeout_sec=1200 systemd.default_timeout_start_sec=1200"
+
 boot() { # boot CPUS ENGINE BUS NAME
     rm -f "$tmp/in" "$tmp/out"
     mkfifo "$tmp/in"
     : >"$tmp/out"
-    timeout -k 5 "${LIMIT:-1800}" "$guise" run "$cache/vmlinuz" --initrd "$cache/initrd" --append "console=ttyS0 root=/dev/vda" \
+    timeout -k 5 "${LIMIT:-1800}" "$guise" run "$cache/vmlinuz" --initrd "$cache/initrd" --append "$line" \
         --cpus "$1" --engine "$2" --memory 1G --snapshot --disk "$disk,bus=$3" <"$tmp/in" >"$tmp/out" 2>&1 &
     pid=$!
     exec 3>"$tmp/in"
