@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mirror=$("$here/fetch.sh" "$cache" trixie riscv64 mirror)
 work=$cache/debian.work
 log=$cache/debian.log
-include=systemd-sysv,udev,kmod,kmod,dbus,login,passwd,procps,iproute2,ifupdown,netbase,less,vim-tiny,ca-certificates,openssh-server
+include=systemd-sysv,udev,kmod,dbus,login,passwd,procps,iproute2,ifupdown,netbase,less,vim-tiny,ca-certificates,openssh-server
 include=$include,${GUISE_PACKAGES:-gcc,libc6-dev,make,python3,perl,sqlite3,zstd,openssl}
 export PATH="$PATH:/usr/sbin:/sbin"
 
