@@ -118,8 +118,14 @@ static inline bool vcpu_store(struct vcpu *v, gva va, unsigned size, uint64_t va
     const struct tlb_entry *e = &v->ctx->wr[TLB_INDEX(va)];
 
     if (__builtin_expect(e->tag == ((va + size - 1) & PAGE_MASK), 1)) {
-        memcpy((void *)(uintptr_t)(va + e->addend), &val, size);
-        return true;
+        void *p = (void *)(uintptr_t)(va + e->addend);
+
+        switch (size) { /* one access each: another vCPU must not see half of it */
+        case 1: *(volatile uint8_t *)p = (uint8_t)val; return true;
+        case 2: { uint16_t t = (uint16_t)val; memcpy(p, &t, 2); return true; }
+        case 4: { uint32_t t = (uint32_t)val; memcpy(p, &t, 4); return true; }
+        default: memcpy(p, &val, 8); return true;
+        }
     }
     return vcpu_store_slow(v, va, size, val);
 }
