@@ -33,8 +33,8 @@ static const struct device_type types[] = {
 static const char *const transport_props[] = {
     [TRANSPORT_MMIO] = "id,bus,event_idx,indirect_desc,packed,iommu_platform,bootindex",
     [TRANSPORT_PCI] =
-        "id,bus,addr,event_idx,indirect_desc,packed,iommu_platform,bootindex,disable-legacy,disable-modern,"
-        "vectors,romfile,multifunction",
+        ("id,bus,addr,event_idx,indirect_desc,packed,iommu_platform,bootindex,disable-legacy,disable-modern,"
+         "vectors,romfile,multifunction"),
     [TRANSPORT_PORT] = "",
 };
 
