@@ -6,7 +6,7 @@ echo 1..1
 bad=$(for part in $(sed -n 's/^\([a-z]*\):.*/\1/p' tests/deps.txt); do
     allowed=$(sed -n "s/^$part: *//p" tests/deps.txt)
     [ "$allowed" != "*" ] || continue
-    find "$part" -name '*.[ch]' -o -name '*.def' | while read -r f; do
+    [ ! -d "$part" ] || find "$part" -name '*.[ch]' -o -name '*.def' | while read -r f; do
         sed -n 's/^# *include "\([^"]*\)".*/\1/p' "$f" | while read -r inc; do
             ok=
             for a in "$part/" $allowed; do

@@ -3,15 +3,9 @@
 #define TRANSLATOR_HELPER_H
 
 #include "base/types.h"
+#include "translator/ir.h"
 
 struct vcpu;
-
-enum helper {
-#define HELPER(name, args, faults, text) HELPER_##name,
-#include "translator/helper.def"
-#undef HELPER
-    HELPERS
-};
 
 struct helper_info {
     const char *name;

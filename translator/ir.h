@@ -33,6 +33,14 @@ enum ir_int { IR_I32, IR_U32, IR_I64, IR_U64, IR_INT_MASK = 3 };
 /* Static rounding of conversions, or-ed to enum ir_int; none: dynamic. */
 enum ir_static_rm { IR_RNE = 16, IR_RTZ = 32, IR_RDN = 48, IR_RUP = 64, IR_RMM = 80, IR_STATIC_MASK = 112 };
 
+/* What IR_call calls: its imm. helper.h has the functions. */
+enum helper {
+#define HELPER(name, args, faults, text) HELPER_##name,
+#include "translator/helper.def"
+#undef HELPER
+    HELPERS
+};
+
 struct ir_insn {
     uint8_t op;  /* enum ir_op */
     uint8_t sub;

@@ -1,7 +1,6 @@
 /* Zbc, Zbkb, Zbkx, Zknd, Zkne, Zknh: the instructions of exec_zbc.c and exec_zk.c, in the same order, as IR. */
 #include "cpu/riscv/gen.h"
 #include "cpu/riscv/zk.h"
-#include "translator/helper.h"
 
 static void helper(struct tctx *t, const struct insn *i, enum helper h, bool two)
 {
