@@ -43,7 +43,7 @@ boot() { # boot CPUS ENGINE BUS NAME
     wait $pid
     code=$?
     exec 3>&-
-    ! grep -aqE 'Kernel panic|WARNING: CPU|BUG:|rcu.*stall|Oops|soft lockup|blocked for more|nobody cared' "$tmp/out" || code=99
+    ! grep -aqE 'Kernel panic|WARNING: CPU|BUG:|rcu.*detected|Oops|soft lockup|blocked for more|nobody cared' "$tmp/out" || code=99
     [ $code != 0 ] || { grep -aq 'THE END' "$tmp/out" && grep -aq '0 loaded units listed' "$tmp/out" &&
         grep -aq '^gcc (Debian' "$tmp/out" && grep -aq 'Power down' "$tmp/out"; } || code=98
     [ $code = 0 ] || cp "$tmp/out" "${LOGS:-$tmp}/debian-$1-$2-$((n + 1)).log"

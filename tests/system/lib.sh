@@ -43,6 +43,6 @@ run() {
     shift
     timeout -k 5 "$limit" "$@" >"$tmp/out" 2>&1 </dev/null
     code=$?
-    ! grep -aqE 'Kernel panic|WARNING: CPU|BUG:|rcu.*stall|Oops|soft lockup' "$tmp/out" || code=99
+    ! grep -aqE 'Kernel panic|WARNING: CPU|BUG:|rcu.*detected|Oops|soft lockup' "$tmp/out" || code=99
     return $code
 }
