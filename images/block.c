@@ -236,7 +236,8 @@ void block_drain(struct block *b)
 
 struct block *block_open(const struct block_options *o, struct err *e)
 {
-    struct image *img = image_open(o->path, o->format, o->read_only || o->snapshot, e);
+    struct image_options how = {.format = o->format, .read_only = o->read_only || o->snapshot};
+    struct image *img = image_open(o->path, &how, e);
     struct block *b = img ? calloc(1, sizeof *b) : NULL;
 
     if (img && o->snapshot && !o->read_only)

@@ -53,9 +53,9 @@ static const struct image_ops *format_find(const char *path, const char *format,
     return NULL;
 }
 
-struct image *image_open(const char *path, const char *format, bool read_only, struct err *e)
+struct image *image_open(const char *path, const struct image_options *o, struct err *e)
 {
-    const struct image_ops *ops = format_find(path, format, e);
+    const struct image_ops *ops = format_find(path, o->format, e);
     struct image *img = ops ? calloc(1, sizeof *img) : NULL;
 
     if (!img) {
@@ -63,8 +63,8 @@ struct image *image_open(const char *path, const char *format, bool read_only, s
             err_set(e, "disk image '%s': out of memory", path);
         return NULL;
     }
-    *img = (struct image){.ops = ops, .logical = 512, .read_only = read_only, .path = strdup(path)};
-    if (!img->path ? !err_set(e, "out of memory") : !ops->open(img, e)) {
+    *img = (struct image){.ops = ops, .logical = 512, .read_only = o->read_only, .path = strdup(path)};
+    if (!img->path ? !err_set(e, "out of memory") : !ops->open(img, o, e)) {
         free(img->path);
         free(img);
         return NULL;

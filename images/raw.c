@@ -95,12 +95,13 @@ static bool raw_measure(struct image *img, struct raw *r, struct err *e)
     return true;
 }
 
-static bool raw_open(struct image *img, struct err *e)
+static bool raw_open(struct image *img, const struct image_options *o, struct err *e)
 {
     struct raw *r = calloc(1, sizeof *r);
 
     if (!r)
         return err_set(e, "disk image '%s': out of memory", img->path);
+    (void)o;
     /* O_NONBLOCK: a FIFO must not make us wait; it has no effect on files and disks. */
     r->fd = open(img->path, (img->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
     if (r->fd < 0) {
