@@ -240,6 +240,12 @@ struct block *block_open(const struct block_options *o, struct err *e)
     struct image *img = image_open(o->path, &how, e);
     struct block *b = img ? calloc(1, sizeof *b) : NULL;
 
+    if (img && b && !img->size) {
+        err_set(e, "disk image '%s' is empty", o->path);
+        free(b);
+        image_close(img);
+        return NULL;
+    }
     if (img && o->snapshot && !o->read_only)
         img = overlay_new(img, e);
     if (!img || !b) {

@@ -21,8 +21,9 @@ enum { BLOCK_FUA = 1, BLOCK_MAY_UNMAP = 2 };
 struct block_req {
     enum block_op op;
     unsigned flags;
-    uint64_t offset, len; /* bytes; inside the disk or the request fails with -EINVAL (-ENOSPC for writes past the end) */
-    struct iovec *iov;    /* READ, WRITE: total == len */
+    uint64_t offset,
+        len;           /* bytes; inside the disk or the request fails with -EINVAL (-ENOSPC for writes past the end) */
+    struct iovec *iov; /* READ, WRITE: total == len */
     unsigned iovcnt;
     void (*done)(struct block_req *r, int result); /* 0 or a negative errno */
     void *arg;
@@ -31,9 +32,9 @@ struct block_req {
 };
 
 struct block_info {
-    uint64_t size;       /* bytes, a multiple of `logical` */
-    uint32_t logical;    /* block size, 512 or 4096 */
-    uint32_t optimal;    /* I/O size hint, 0 = none */
+    uint64_t size;    /* bytes, a multiple of `logical` */
+    uint32_t logical; /* block size, 512 or 4096 */
+    uint32_t optimal; /* I/O size hint, 0 = none */
     bool read_only, discard;
     const char *format, *path; /* live as long as the block */
     uint64_t reads, writes, flushes, read_bytes, write_bytes, errors;

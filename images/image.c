@@ -1,75 +1,204 @@
 /*
- * The format table, and helpers on scatter-gather lists.
+ * The format table; opening an image with the layers below it.
  *
  * A format is never guessed from the content: a guest may write any header into a raw disk (CVE-2008-1945 and its
  * kin). A known header only makes us refuse a file whose format was not named.
  */
 #include "images/image.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 
-static const struct image_ops *const formats[] = {&image_raw};
-
-static const struct {
-    const char *format, *magic;
-    size_t len;
-} magics[] = {
-    {"qcow2", "QFI\xfb", 4}, {"vmdk", "KDMV", 4},         {"vhdx", "vhdxfile", 8}, {"vpc", "conectix", 8},
-    {"vdi", "<<< Or", 6},    {"luks", "LUKS\xba\xbe", 6}, {"qed", "QED\0", 4},
+static const struct image_ops *const formats[] = {
+#define FORMAT(name) &image_##name,
+#include "images/formats.def"
+#undef FORMAT
 };
 
-static const char *looks_like(const char *path)
-{
-    char head[16] = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
+static const struct {
+    const char *format;
+    int64_t offset; /* negative: from the end */
+    const char *magic;
+    size_t len;
+} magics[] = {
+    {"qcow2", 0, "QFI\xfb", 4},
+    {"vmdk", 0, "KDMV", 4},
+    {"vmdk", 0, "COWD", 4},
+    {"vmdk", 0, "# Disk DescriptorFile", 21},
+    {"vhdx", 0, "vhdxfile", 8},
+    {"vdi", 64, "\x7f\x10\xda\xbe", 4},
+    {"vpc", 0, "conectix", 8},
+    {"vpc", -512, "conectix", 8}, /* fixed: a footer only */
+    {"luks", 0, "LUKS\xba\xbe", 6},
+    {"qed", 0, "QED\0", 4},
+    {"parallels", 0, "WithoutFreeSpace", 16},
+    {"parallels", 0, "WithouFreSpacExt", 16},
+    {"gzip", 0, "\x1f\x8b\x08", 3},
+    {"zstd", 0, "\x28\xb5\x2f\xfd", 4},
+    {"xz", 0,
+     "\xfd"
+     "7zXZ\0",
+     6},
+};
 
-    if (fd >= 0)
-        close(fd);
-    for (size_t i = 0; n > 0 && i < ARRAY_LEN(magics); i++)
-        if (!memcmp(head, magics[i].magic, magics[i].len))
+const char *image_probe(struct image *file)
+{
+    enum { HEAD = 128, TAIL = 512 };
+    uint8_t head[HEAD] = {0}, tail[TAIL] = {0};
+    uint64_t size = image_size(file);
+    bool has_tail = size >= TAIL && !image_pread(file, tail, size - TAIL, TAIL);
+
+    if (image_pread(file, head, 0, size < HEAD ? size : HEAD))
+        return NULL;
+    for (size_t i = 0; i < ARRAY_LEN(magics); i++) {
+        int64_t at = magics[i].offset;
+
+        if (at < 0 && !has_tail)
+            continue;
+        if (!memcmp(at < 0 ? tail + TAIL + at : head + at, magics[i].magic, magics[i].len))
             return magics[i].format;
+    }
     return NULL;
 }
 
-static const struct image_ops *format_find(const char *path, const char *format, struct err *e)
+const char *image_probe_path(const char *path, struct err *e)
 {
-    const char *seen = format ? NULL : looks_like(path);
+    struct image *file =
+        image_open(path, &(struct image_options){.format = "file", .read_only = true, .share = true}, e);
+    const char *seen = file ? image_probe(file) : NULL;
 
-    if (seen) {
-        err_set(e, "disk image '%s' looks like %s; name its format with format=", path, seen);
+    image_close(file);
+    return file && !seen ? "raw" : seen;
+}
+
+const struct image_ops *image_format(const char *name)
+{
+    if (!strcmp(name, "vhd")) /* QEMU's name is the one of its makers' other product */
+        name = "vpc";
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (!strcmp(name, formats[i]->format))
+            return formats[i];
+    return NULL;
+}
+
+const char *image_format_name(unsigned n) { return n < ARRAY_LEN(formats) ? formats[n]->format : NULL; }
+
+static bool unknown_format(const char *path, const char *format, struct err *e)
+{
+    char known[256] = "";
+
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (!formats[i]->protocol) {
+            strncat(known, *known ? ", " : "", sizeof known - strlen(known) - 1);
+            strncat(known, formats[i]->format, sizeof known - strlen(known) - 1);
+        }
+    return err_set(e, "disk image '%s': format '%s' is not known (known: %s)", path, format, known);
+}
+
+/* The new image with its layers below set; not yet open. Takes file over. */
+static struct image *image_new(const struct image_ops *ops, const char *path, const struct image_options *o,
+                               struct image *file, struct err *e)
+{
+    struct image *img = calloc(1, sizeof *img);
+    char *copy = strdup(path);
+
+    if (!img || !copy) {
+        err_set(e, "disk image '%s': out of memory", path);
+        free(img);
+        free(copy);
+        image_close(file);
         return NULL;
     }
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
-        if (!format || !strcmp(format, formats[i]->format))
-            return formats[i];
-    err_set(e, "disk image '%s': format '%s' is not known (known: raw)", path, format);
+    *img = (struct image){
+        .ops = ops,
+        .logical = 512,
+        .read_only = o->read_only,
+        .path = copy,
+        .file = file,
+        .above = o->above,
+        .guessed = o->guessed,
+    };
+    return img;
+}
+
+static void image_free(struct image *img)
+{
+    image_close(img->file);
+    image_close(img->backing);
+    free(img->path);
+    free(img);
+}
+
+static struct image *layer_open(const struct image_ops *ops, const char *path, const struct image_options *o,
+                                struct image *file, struct err *e)
+{
+    struct image *img = image_new(ops, path, o, file, e);
+
+    if (!img)
+        return NULL;
+    if (ops->open(img, o, e))
+        return img;
+    image_free(img);
     return NULL;
+}
+
+static const struct image_ops *protocol_of(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (formats[i]->protocol && formats[i]->claims && formats[i]->claims(path))
+            return formats[i];
+    return &image_file;
+}
+
+static bool has_range(const struct image_options *o) { return o->offset || o->length || o->partition; }
+
+/* The bytes that a format `ops` reads: the given file or the protocol's, cut to the range unless raw does that. */
+static struct image *file_below(const struct image_ops *ops, const char *path, const struct image_options *o,
+                                struct err *e)
+{
+    struct image_options below = *o;
+    struct image *file = o->file;
+
+    below.file = NULL;
+    if (!file)
+        file = layer_open(protocol_of(path), path, &below, NULL, e);
+    if (file && has_range(o) && ops != &image_raw)
+        file = layer_open(&image_raw, path, &below, file, e);
+    return file;
 }
 
 struct image *image_open(const char *path, const struct image_options *o, struct err *e)
 {
-    const struct image_ops *ops = format_find(path, o->format, e);
-    struct image *img = ops ? calloc(1, sizeof *img) : NULL;
+    const struct image_ops *ops = o->format ? image_format(o->format) : &image_raw;
+    struct image_options upper = *o;
+    const char *seen;
+    struct image *file;
 
-    if (!img) {
-        if (ops)
-            err_set(e, "disk image '%s': out of memory", path);
+    if (!ops) {
+        unknown_format(path, o->format, e);
+        image_close(o->file);
         return NULL;
     }
-    *img = (struct image){.ops = ops, .logical = 512, .read_only = o->read_only, .path = strdup(path)};
-    if (!img->path ? !err_set(e, "out of memory") : !ops->open(img, o, e)) {
-        free(img->path);
-        free(img);
+    if (ops->protocol) {
+        image_close(o->file);
+        upper.file = NULL;
+        return layer_open(ops, path, &upper, NULL, e);
+    }
+    file = file_below(ops, path, o, e);
+    if (!file)
+        return NULL;
+    seen = o->format || has_range(o) ? NULL : image_probe(file);
+    if (seen) {
+        err_set(e, "disk image '%s' looks like %s; name its format with format=", path, seen);
+        image_close(file);
         return NULL;
     }
-    return img;
+    if (ops != &image_raw)
+        upper.offset = upper.length = upper.partition = 0; /* done below */
+    upper.file = NULL;
+    return layer_open(ops, path, &upper, file, e);
 }
 
 void image_close(struct image *img)
@@ -77,82 +206,5 @@ void image_close(struct image *img)
     if (!img)
         return;
     img->ops->close(img);
-    free(img->path);
-    free(img);
-}
-
-unsigned iov_slice(struct iovec *out, unsigned max, const struct iovec *iov, unsigned n, uint64_t skip, uint64_t len,
-                   uint64_t *bytes)
-{
-    unsigned cnt = 0;
-
-    *bytes = 0;
-    for (unsigned i = 0; i < n && cnt < max && *bytes < len; i++) {
-        uint64_t have = iov[i].iov_len;
-
-        if (skip >= have) {
-            skip -= have;
-            continue;
-        }
-        have -= skip;
-        if (have > len - *bytes)
-            have = len - *bytes;
-        out[cnt++] = (struct iovec){(char *)iov[i].iov_base + skip, have};
-        *bytes += have;
-        skip = 0;
-    }
-    return cnt;
-}
-
-enum iov_job { IOV_GET, IOV_PUT, IOV_ZERO };
-
-static void iov_each(enum iov_job job, const struct iovec *iov, unsigned n, uint64_t skip, char *buf, uint64_t len)
-{
-    for (unsigned i = 0; i < n && len; i++) {
-        uint64_t have = iov[i].iov_len;
-        char *p = iov[i].iov_base;
-
-        if (skip >= have) {
-            skip -= have;
-            continue;
-        }
-        p += skip;
-        have -= skip;
-        skip = 0;
-        if (have > len)
-            have = len;
-        if (job == IOV_GET)
-            memcpy(buf, p, have);
-        else if (job == IOV_PUT)
-            memcpy(p, buf, have);
-        else
-            memset(p, 0, have);
-        if (buf)
-            buf += have;
-        len -= have;
-    }
-}
-
-void iov_to_buf(void *buf, const struct iovec *iov, unsigned n, uint64_t skip, uint64_t len)
-{
-    iov_each(IOV_GET, iov, n, skip, buf, len);
-}
-
-void iov_from_buf(const struct iovec *iov, unsigned n, uint64_t skip, const void *buf, uint64_t len)
-{
-    iov_each(IOV_PUT, iov, n, skip, (char *)(uintptr_t)buf, len); /* IOV_PUT only reads buf */
-}
-
-void iov_zero(const struct iovec *iov, unsigned n, uint64_t skip, uint64_t len)
-{
-    iov_each(IOV_ZERO, iov, n, skip, NULL, len);
-}
-
-uint64_t iov_total(const struct iovec *iov, unsigned n)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        sum += iov[i].iov_len;
-    return sum;
+    image_free(img);
 }

@@ -35,8 +35,13 @@ struct image {
     char *path;            /* owned; as the user named it */
     struct image *file;    /* owned; NULL in a protocol */
     struct image *backing; /* owned; NULL: holes are zeroes. May be smaller than this image: zeroes beyond its end */
-    void *priv;            /* the back end's */
+    const struct image *above; /* the image that named this one as its backing or data file; NULL: the user did */
+    bool guessed;              /* its format was taken from its content: it may not name other files */
+    void *priv;                /* the back end's */
 };
+
+/* The size of an image that another thread may just be growing or resizing. */
+static inline uint64_t image_size(const struct image *img) { return __atomic_load_n(&img->size, __ATOMIC_ACQUIRE); }
 
 /* How to open. Zero is the plain case: read and write, locked, backing chain opened, format not named. */
 struct image_options {
@@ -51,6 +56,8 @@ struct image_options {
     uint64_t offset, length;    /* a byte range of the file; length 0: to its end */
     unsigned partition;         /* 1...: a partition of the file by its MBR or GPT; 0: none */
     struct image *file;         /* the format's bytes, already open; owned by the new image also when opening fails */
+    const struct image *above;  /* see struct image; set by image_open_backing(), as is the next */
+    bool guessed;
 };
 
 /* What is at an offset: see image_ops.map. */
@@ -93,7 +100,8 @@ struct image_snapshot {
  */
 struct image_ops {
     const char *format;
-    bool protocol; /* sits on the host, not on `file` */
+    bool protocol;                    /* sits on the host, not on `file` */
+    bool (*claims)(const char *path); /* a protocol other than "file": is this one of its names (nbd://...)? */
     /* size, logical, ... and priv are to be filled in; path, read_only, file and backing (NULL) are set. */
     bool (*open)(struct image *img, const struct image_options *o, struct err *e);
     void (*close)(struct image *img); /* of an image whose open succeeded; image_close() closes file and backing */
@@ -130,15 +138,67 @@ struct image_ops {
     bool (*snapshot_view)(struct image *img, const char *id_or_name, struct err *e); /* read-only, of that moment */
 };
 
-extern const struct image_ops image_raw;
+/* The format table: one line a format in images/formats.def. */
+#define FORMAT(name) extern const struct image_ops image_##name;
+#include "images/formats.def"
+#undef FORMAT
+
+const struct image_ops *image_format(const char *name); /* NULL: not known */
+const char *image_format_name(unsigned n);              /* 0...: the n-th row's; NULL: no more */
 
 /*
  * format NULL: raw, unless the file begins like another format's, which is refused with a line that names it: a guest
  * may write any header into a raw disk. The tool, whose user asks about a file, uses image_probe() first.
- * NULL with e set on failure.
+ * path is a host path or a name that a protocol claims. `file` (and a raw range over it, for offset, length and
+ * partition under another format) is built here. NULL with e set on failure.
  */
 struct image *image_open(const char *path, const struct image_options *o, struct err *e);
 void image_close(struct image *img); /* NULL is allowed; closes file and backing too */
+
+/* The format whose header (or footer) the bytes of file carry, known to the table or not; NULL: none, so raw. */
+const char *image_probe(struct image *file);
+/* The same of a host path, opened without a lock: NULL with e set if it cannot be read; "raw" if it looks like none. */
+const char *image_probe_path(const char *path, struct err *e);
+
+/*
+ * For formats, from their open: open what img names as its backing file (format NULL: it names none) into
+ * img->backing, read-only. name is relative to img's folder. Refused with a clear line: names that are no plain paths
+ * (json:, nbd:), files outside the folders of img and of the images above it (symbolic links resolved; unless
+ * o->trust_paths or in o->allowed), chains that loop or are deeper than 64, a raw file whose format is not named.
+ * Does nothing when o->no_backing.
+ */
+bool image_open_backing(struct image *img, const struct image_options *o, const char *name, const char *format,
+                        struct err *e);
+/* The same for a data file (qcow2 external data, VMDK extent): its bytes as a `file`, read-only as img is. */
+struct image *image_open_data(struct image *img, const struct image_options *o, const char *name, struct err *e);
+/* Where name leads from the image at path, as QEMU resolves it (no policy, nothing opened); malloc'ed. */
+char *image_resolve(const char *path, const char *name);
+
+/* A contiguous buffer; 0 or a negative errno. For pwrite flags are IMAGE_FUA or 0. */
+int image_pread(struct image *img, void *buf, uint64_t off, uint64_t len);
+int image_pwrite(struct image *img, const void *buf, uint64_t off, uint64_t len, unsigned flags);
+/* What is at off through the whole chain, depth and layer set. Neighbours that are alike may come as two extents. */
+int image_map(struct image *img, uint64_t off, uint64_t len, struct image_extent *x);
+/* The same of this layer alone: ops->map, or its default. */
+int image_map_layer(struct image *img, uint64_t off, uint64_t len, struct image_extent *x);
+
+bool image_create(const struct image_create *c, struct err *e);
+/*
+ * For a format's create: c->file, or the host file c->path, made if it is not there, emptied, locked. The format writes
+ * into it and hands it to _end, which flushes, closes what _begin opened, and on !ok removes what _begin made.
+ */
+struct image *image_create_begin(const struct image_create *c, struct err *e);
+bool image_create_end(const struct image_create *c, struct image *file, bool ok, struct err *e); /* ok && flushed */
+
+/* One "key=value" of an option string; ",," in a value is a comma. A key alone has the value "on". */
+struct image_option {
+    char key[32], value[1024];
+};
+/* The next one, *s moves on. false: no more, or (with e set) too long. Start with e->msg[0] == 0. */
+bool image_option_next(const char **s, struct image_option *o, struct err *e);
+bool image_parse_size(const char *s, uint64_t *out); /* 512, 4k, 1.5G, 2T...: powers of 1024 */
+bool image_parse_bool(const char *s, bool *out);     /* on, off (yes, no, true, false) */
+bool image_parse_prealloc(const char *s, enum image_prealloc *out);
 
 /* A throw-away overlay that takes all writes and owns base from then on; on failure base is closed. */
 struct image *overlay_new(struct image *base, struct err *e);

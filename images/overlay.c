@@ -19,7 +19,7 @@
 enum { BLOCK = 4096, BLOCK_SHIFT = 12, WINDOW = 64 };
 
 struct overlay {
-    struct image *base;
+    struct image *base; /* img->backing */
     int fd;
     pthread_mutex_t copying;
     uint8_t *present; /* one bit a block; atomic access */
@@ -186,11 +186,23 @@ static int overlay_discard(struct image *img, uint64_t off, uint64_t len)
     return first < end ? overlay_write_zeroes(img, first, end - first, IMAGE_UNMAP) : 0;
 }
 
+static int overlay_map(struct image *img, uint64_t off, uint64_t len, struct image_extent *x)
+{
+    struct overlay *o = img->priv;
+    uint64_t blk = off >> BLOCK_SHIFT, end = blk + 1, last = off + len;
+    bool here = block_present(o, blk);
+
+    while (end << BLOCK_SHIFT < last && block_present(o, end) == here)
+        end++;
+    x->len = (end << BLOCK_SHIFT < last ? end << BLOCK_SHIFT : last) - off;
+    x->allocated = x->data = here;
+    return 0;
+}
+
 static void overlay_close(struct image *img)
 {
     struct overlay *o = img->priv;
 
-    image_close(o->base);
     pthread_mutex_destroy(&o->copying);
     close(o->fd);
     free(o->present);
@@ -205,6 +217,7 @@ static const struct image_ops overlay_ops = {
     .flush = overlay_flush,
     .discard = overlay_discard,
     .write_zeroes = overlay_write_zeroes,
+    .map = overlay_map,
 };
 
 /* An unlinked file. /var/tmp rather than /tmp: it may grow large, and /tmp is often memory. */
@@ -243,12 +256,16 @@ struct image *overlay_new(struct image *base, struct err *e)
     } else {
         *o = (struct overlay){.base = base, .fd = fd, .present = present};
         pthread_mutex_init(&o->copying, NULL);
-        *img = *base;
-        img->ops = &overlay_ops;
-        img->priv = o;
-        img->path = path;
-        img->read_only = false;
-        img->discard = true;
+        *img = (struct image){
+            .ops = &overlay_ops,
+            .size = base->size,
+            .logical = base->logical,
+            .optimal = base->optimal,
+            .discard = true,
+            .path = path,
+            .backing = base,
+            .priv = o,
+        };
         return img;
     }
     if (fd >= 0)

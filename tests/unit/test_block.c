@@ -254,11 +254,14 @@ static void two_writers_are_refused(void **state)
     struct block_options rw = {.path = path}, ro = {.path = path, .read_only = true};
     struct err e = {""};
     struct block *a, *b;
+    char me[32];
 
     (void)state;
+    snprintf(me, sizeof me, "(pid %d)", getpid());
     make_file(4096, 1);
     a = open_with((struct block_options){0});
-    refused(rw, "in use by another process");
+    refused(rw, "in use by test_block");
+    refused(rw, me);
     refused(ro, "writes to it");
     block_close(a);
     a = block_open(&ro, &e);
