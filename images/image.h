@@ -31,6 +31,8 @@ struct image {
     const struct image_ops *ops;
     uint64_t size; /* bytes, a multiple of logical (of 1 for a protocol) */
     uint32_t logical, optimal;
+    uint32_t cluster; /* what a format allocates by; 0: any byte */
+    bool dirty;       /* the image says that it was not closed cleanly ("dirty-flag" of qemu-img info) */
     bool read_only, discard;
     char *path;            /* owned; as the user named it */
     struct image *file;    /* owned; NULL in a protocol */
