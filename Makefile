@@ -52,8 +52,13 @@ $(RANDOM): $(patsubst %.c,$(B)/%.o,$(wildcard tests/random/*.c)) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+DISK := $(B)/tests/disk/disk
+$(DISK): $(patsubst %.c,$(B)/%.o,$(wildcard tests/disk/*.c)) $(LIB)
+	@echo "  LINK    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 .PHONY: unit
-unit: $(UNIT) $(RANDOM)
+unit: $(UNIT) $(RANDOM) $(DISK)
 $(UNIT): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)

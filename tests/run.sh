@@ -42,7 +42,7 @@ done
 echo "deps 60 tests/check_deps.sh" >>"$list"
 echo "headers 120 tests/check_headers.sh" >>"$list"
 if [ "$what" = full ]; then
-    for t in tests/guest/run.sh tests/random/run.sh tests/system/[!l]*.sh tests/fuzz/replay.sh; do
+    for t in tests/guest/run.sh tests/random/run.sh tests/system/[!l]*.sh tests/disk/test_*.sh tests/fuzz/replay.sh; do
         [ -e "$t" ] && echo "$(echo "$t" | sed 's|tests/||; s|/|-|g; s|\.sh$||') 3000 $t" >>"$list"
     done
 fi
