@@ -175,6 +175,20 @@ bool fmt_no_backing(const struct image_create *c, struct err *e)
            err_set(e, "disk image '%s': format %s is made without a backing file here", c->path, c->format);
 }
 
+bool fmt_reserve(const struct image_create *c, struct image *file, uint64_t end, enum image_prealloc p, struct err *e)
+{
+    int ret;
+
+    if (p == PREALLOC_METADATA)
+        p = PREALLOC_OFF;
+    if (file->ops->resize && image_size(file) < end)
+        return !file->ops->resize(file, end, p, false, e);
+    if (p != PREALLOC_OFF && image_size(file) < end)
+        return err_set(e, "disk image '%s': what it lies on cannot preallocate", c->path);
+    ret = fmt_grow(file, end);
+    return !ret || err_set(e, "disk image '%s': %s", c->path, strerror(-ret));
+}
+
 void fmt_uuid(uint8_t uuid[16])
 {
     if (getrandom(uuid, 16, 0) != 16)

@@ -29,6 +29,9 @@ bool fmt_options(const struct image_create *c, const struct fmt_option *table, s
 
 bool fmt_no_backing(const struct image_create *c, struct err *e); /* refuses a backing file */
 
+/* A new file reaches to end, its space taken from the host as p says (metadata: as off). */
+bool fmt_reserve(const struct image_create *c, struct image *file, uint64_t end, enum image_prealloc p, struct err *e);
+
 void fmt_uuid(uint8_t uuid[16]); /* random, version 4 */
 
 extern const char *const fmt_prealloc_names[]; /* in the order of enum image_prealloc */

@@ -66,20 +66,8 @@ static bool parse(const struct image_create *c, struct plan *p, struct err *e)
     if (!c->size || c->size > (uint64_t)VDI_MAX_BLOCKS * BLOCK)
         return err_set(e, "disk image '%s': a VDI image holds 512 bytes to 512 TiB", c->path);
     p->fixed = p->fixed || prealloc != PREALLOC_OFF;
-    p->prealloc = prealloc == PREALLOC_METADATA ? PREALLOC_OFF : (enum image_prealloc)prealloc;
+    p->prealloc = (enum image_prealloc)prealloc;
     return true;
-}
-
-/* The whole data area, for a static image. */
-static bool reserve(const struct image_create *c, struct image *file, uint64_t end, enum image_prealloc p,
-                    struct err *e)
-{
-    int ret;
-
-    if (file->ops->resize && image_size(file) < end)
-        return !file->ops->resize(file, end, p, false, e);
-    ret = fmt_grow(file, end);
-    return !ret || err_set(e, "disk image '%s': %s", c->path, strerror(-ret));
 }
 
 bool vdi_create(const struct image_create *c, struct err *e)
@@ -104,7 +92,7 @@ bool vdi_create(const struct image_create *c, struct err *e)
     ret = write_map(file, VDI_HEADER, 0, blocks, p.fixed, 0);
     ok = !ret || err_set(e, "disk image '%s': %s", c->path, strerror(-ret));
     if (ok && p.fixed)
-        ok = reserve(c, file, data_off + (uint64_t)blocks * BLOCK, p.prealloc, e);
+        ok = fmt_reserve(c, file, data_off + (uint64_t)blocks * BLOCK, p.prealloc, e);
     if (ok && (ret = fmt_grow(file, data_off)))
         ok = err_set(e, "disk image '%s': %s", c->path, strerror(-ret));
     if (ok && (ret = fmt_write(file, head, 0, sizeof head)))
