@@ -28,14 +28,15 @@ LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now $(filter -fsanitize%,$(CFLAGS_$
 LIBS := -lcapstone -lffi -lfdt -ljansson -lzstd -lz -llzma -luring -lm -lrt
 
 .PHONY: all
-all: $(B)/guise $(B)/qemu-system-riscv64
+NAMES := qemu-system-riscv64 qemu-img # of other programs whose command lines guise takes
+all: $(B)/guise $(NAMES:%=$(B)/%)
 	@:
 
 $(B)/guise: $(B)/frontend/main.o $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(B)/qemu-system-riscv64: $(B)/guise
+$(NAMES:%=$(B)/%): $(B)/guise
 	@ln -sf guise $@
 
 $(LIB): $(LIB_OBJ)
@@ -154,7 +155,7 @@ fuzz:
 .PHONY: install
 install: all
 	install -D -m 755 build/$(MODE)/guise $(DESTDIR)$(PREFIX)/bin/guise
-	ln -sf guise $(DESTDIR)$(PREFIX)/bin/qemu-system-riscv64
+	for n in $(NAMES); do ln -sf guise $(DESTDIR)$(PREFIX)/bin/$$n; done
 
 .PHONY: format tidy clean
 format:

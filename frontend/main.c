@@ -14,6 +14,7 @@
 
 #include "base/bits.h"
 #include "base/loop.h"
+#include "frontend/img/img.h"
 #include "frontend/machine.h"
 #include "frontend/native_run.h"
 #include "frontend/personality_qemu.h"
@@ -156,6 +157,13 @@ static int cmd_qemu(struct machine_config *c, int argc, char **argv, struct err 
     return finish(c, personality_qemu(c, argc - 1, argv + 1, e), e);
 }
 
+static int cmd_img(struct machine_config *c, int argc, char **argv, struct err *e)
+{
+    (void)c;
+    (void)e;
+    return img_main("guise img", argc, argv, 2);
+}
+
 static int cmd_version(struct machine_config *c, int argc, char **argv, struct err *e)
 {
     (void)c;
@@ -188,7 +196,7 @@ static int cmd_completion(struct machine_config *c, int argc, char **argv, struc
         "    else COMPREPLY=($(guise complete $table \"$prev\" \"$cur\") $(compgen -f -- \"$cur\")); fi\n"
         "}\n"
         "_guise() {\n"
-        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu version help completion' -- "
+        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu img version help completion' -- "
         "\"${COMP_WORDS[1]}\"))\n"
         "    else _guise_words run; fi\n"
         "}\n"
@@ -212,6 +220,7 @@ static const struct {
 } commands[] = {
     {"run", "start a machine: guise run [options] [KERNEL|DISK]", cmd_run},
     {"qemu", "the command line of qemu-system-riscv64: guise qemu [options]", cmd_qemu},
+    {"img", "make, inspect, convert and check disk images: guise img COMMAND", cmd_img},
     {"completion", "print a bash completion script", cmd_completion},
     {"complete", NULL, cmd_complete},
     {"version", "print the version", cmd_version},
@@ -269,6 +278,8 @@ int main(int argc, char **argv)
     if (!strncmp(program, "qemu-system-", 12)) {
         c->program = program;
         code = finish(c, personality_qemu(c, argc, argv, &e), &e);
+    } else if (!strcmp(program, "qemu-img")) {
+        code = img_main(program, argc, argv, 1);
     } else {
         code = native(c, argc, argv, &e);
     }

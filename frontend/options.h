@@ -28,6 +28,15 @@ struct option_row {
  */
 bool options_parse(const struct option_row *table, void *ctx, int argc, char **argv, int first,
                    bool (*positional)(void *ctx, const char *arg, struct err *e), struct err *e);
+/*
+ * The same as getopt_long(3) reads it, for tools that take the place of one that uses it. A row's name is "f|format",
+ * "f|" (a letter alone) or "format": letters may be joined (-pO qcow2, -Oqcow2), long names take two dashes and may be
+ * cut short, "--" ends the options. (options_getopt.c)
+ */
+bool options_parse_getopt(const struct option_row *table, void *ctx, int argc, char **argv, int first,
+                          bool (*positional)(void *ctx, const char *arg, struct err *e), struct err *e);
+void options_help_getopt(const struct option_row *table, FILE *out);
+
 void options_help(const struct option_row *table, const char *dash, FILE *out);
 /* One word a line: options that begin with `prefix`, or with `option` given the values it takes. */
 void options_complete(const struct option_row *table, const char *dash, const char *option, const char *prefix,
