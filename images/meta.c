@@ -232,6 +232,8 @@ int meta_write_by(struct meta *m, int (*write)(void *arg, uint64_t off, const vo
         ret = -ENOMEM;
     for (unsigned i = 0; !ret && i < n; i++)
         ret = write ? write(arg, list[i]->off, list[i]->data) : page_write(m, list[i]);
+    if (!ret && n && write)
+        ret = write(arg, 0, NULL);
     for (unsigned i = 0; !ret && i < n; i++)
         list[i]->dirty = 0;
     if (!ret)

@@ -213,6 +213,8 @@ int sparse_flush(struct image *img)
     bool dirty;
     int ret;
 
+    if (img->read_only)
+        return 0; /* pages of a replayed log are not to be written */
     pthread_rwlock_rdlock(&s->lock);
     dirty = s->dirty || meta_dirty(&s->meta);
     ret = dirty ? 0 : img->file->ops->flush(img->file);
