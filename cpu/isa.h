@@ -21,6 +21,7 @@ struct guest_block {
     gpa phys;      /* of pc */
     gpa phys2;     /* of the second page when the instruction straddles, else -1 */
     uint32_t mode; /* isa->mode() it was decoded for */
+    bool pic;      /* for translate: pc counts from the start of its page, wherever that is mapped */
     uint16_t limit; /* in: decode at most so many instructions, 0: BLOCK_MAX_INSNS */
     uint16_t count;
     uint16_t bytes;
@@ -83,8 +84,10 @@ struct isa_ops {
     const uint8_t *hot_r, *hot_f;
     unsigned hot_r_count, hot_f_count;
 
-    /* State outside the address space that changes the meaning of code (privilege, translation on...); part of the block key. */
+    /* State outside the address space that changes the meaning of code (privilege, translation on...); part of the block key; < 256. */
     uint32_t (*mode)(const struct vcpu *v);
+    /* NULL, or: the code at v->pc is likely mapped elsewhere by other address spaces (shared libraries): translate it for any place. */
+    bool (*moves)(const struct vcpu *v);
     /* Host address and gpa of the code at va (2-byte parcel), with execute permission; fills code pages. false: trap set. */
     bool (*fetch)(struct vcpu *v, gva va, const uint8_t **host, gpa *pa);
     /* Decode at v->pc into b (b->insns given by the caller). false: the fetch of the first instruction faulted, trap set. */

@@ -62,6 +62,7 @@ struct vcpu {
     uint32_t fp_host_csr;/* host FP control/status image to load when fp_live is set; sticky flags are folded from it */
     uint64_t res_addr, res_val; /* LR reservation: gva and the value loaded (sign-extended); res_addr = -1: none */
     uint64_t scratch[8]; /* generated code's own */
+    gva pc_page;         /* page base of pc while position-independent code runs (translator/tb.h) */
     struct vcpu_trap trap;
     /* --- the rest --- */
     const struct isa_ops *isa;

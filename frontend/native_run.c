@@ -119,6 +119,18 @@ static bool run_jit_after(void *ctx, const char *arg, struct err *e)
     return true;
 }
 
+static bool run_pic(void *ctx, const char *arg, struct err *e)
+{
+    static const char *const names[] = {"auto", "always", "never"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!strcmp(arg, names[i])) {
+            ((struct run_cli *)ctx)->c->translator.pic = (enum pic)i;
+            return true;
+        }
+    return err_set(e, "auto, always or never, not '%s'", arg);
+}
+
 static bool run_no_link(void *ctx, const char *arg, struct err *e)
 {
     (void)arg;
@@ -218,6 +230,7 @@ static const struct option_row options[] = {
     {"mmu", "NAME", "tlb", run_mmu, "tlb"},
     {"jit-cache-size", "SIZE", "code cache (default 32M)", run_cache, NULL},
     {"jit-after", "N", "interpret a block N times before it is compiled", run_jit_after, NULL},
+    {"jit-pic", "WHICH", "translate code for any address: auto (shared libraries), always, never", run_pic, NULL},
     {"jit-no-link", NULL, "never link blocks", run_no_link, NULL},
     {"perf-map", NULL, "write /tmp/perf-PID.map for perf", run_perf_map, NULL},
     {"name", "NAME", "name of the machine", run_name, NULL},

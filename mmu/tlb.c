@@ -79,11 +79,21 @@ static void clear_chunks(struct tlb_entry *table, uint64_t *used)
     }
 }
 
+static void clear_code(struct tlb_ctx *c)
+{
+    memset(c->code_id, 0, sizeof c->code_id);
+    if (!c->code_used)
+        return;
+    for (; c->code_used; c->code_used &= c->code_used - 1)
+        memset(&c->code_at[__builtin_ctzll(c->code_used) * CODE_CHUNK], 0, CODE_CHUNK * sizeof *c->code_at);
+    memset(c->code_pages, 0, sizeof c->code_pages);
+}
+
 static void clear_level1(struct tlb_ctx *c)
 {
     clear_chunks(c->rd, &c->rd_used);
     clear_chunks(c->wr, &c->wr_used);
-    memset(c->code_id, 0, sizeof c->code_id);
+    clear_code(c);
 }
 
 static void clear_jumps(struct tlb_ctx *c)
@@ -318,6 +328,22 @@ void tlb_flush_asid(struct tlb *t, uint32_t asid)
     }
 }
 
+/* Few fences are for code pages, and the bits tell nearly all others apart: the search is rare. */
+static void flush_code_at(struct tlb_ctx *c, gva page)
+{
+    uint64_t vpn = page >> PAGE_BITS;
+
+    if (!(c->code_pages[vpn >> 6 & 63] >> (vpn & 63) & 1))
+        return;
+    for (uint64_t used = c->code_used; used; used &= used - 1) {
+        struct code_at *at = &c->code_at[__builtin_ctzll(used) * CODE_CHUNK];
+
+        for (unsigned i = 0; i < CODE_CHUNK; i++)
+            if (at[i].va == page)
+                at[i].id = 0;
+    }
+}
+
 static void flush_page_ctx(struct tlb *t, struct tlb_ctx *c, gva va)
 {
     gva page = va & PAGE_MASK;
@@ -334,6 +360,7 @@ static void flush_page_ctx(struct tlb *t, struct tlb_ctx *c, gva va)
     if (c->wr[i].tag == page)
         c->wr[i].tag = TLB_NONE;
     c->code_id[CODE_SLOT(page)] = 0;
+    flush_code_at(c, page);
     e = l2_find(t, page, c->id);
     if (e)
         e->tag = 0;
@@ -394,7 +421,7 @@ void tlb_drop_host(struct tlb *t, const uint8_t *host, uint64_t len)
             continue;
         drop_into(c->rd, c->rd_used, h, len);
         drop_into(c->wr, c->wr_used, h, len);
-        memset(c->code_id, 0, sizeof c->code_id);
+        clear_code(c);
     }
     for (unsigned s = 0; s < L2_SETS; s++)
         for (unsigned w = 0; w < L2_WAYS; w++) {

@@ -11,6 +11,8 @@
  *             points to checks code_id), purged entry by entry when a block dies.
  *   code_id   which code page (translator's id of one gva page + gpa page + mode) is mapped and executable here,
  *             slot CODE_SLOT(pc); 0 = unknown. Fences clear it.
+ *   code_at   where the code pages are that a context may have anywhere (position-independent blocks, translator/tb.h):
+ *             entry CODE_ENTRY(id) holds the page's id and gva. Fences clear it too.
  *
  * Behind the contexts: a second level per vCPU (set-associative, tagged by the context's id), consulted on a miss
  * before the page walk. Invalid translations are never cached (Svvptc).
@@ -29,6 +31,8 @@ enum {
     JC_BITS = 12,
     JC_SIZE = 1 << JC_BITS,
     CODE_SLOTS = 1024,
+    CODE_BITS = 12,
+    CODE_ENTRIES = 1 << CODE_BITS,
     TLB_CONTEXTS = 16,
     TLB_RANGES = 4,
 };
@@ -37,6 +41,8 @@ enum { TLB_CHUNK = TLB_SIZE / 64 };
 #define TLB_INDEX(va) (((va) >> PAGE_BITS) & (TLB_SIZE - 1))
 #define JC_INDEX(pc) (((pc) >> 1) & (JC_SIZE - 1))
 #define CODE_SLOT(pc) (((pc) >> PAGE_BITS) & (CODE_SLOTS - 1))
+#define CODE_ENTRY(id) ((id) & (CODE_ENTRIES - 1))
+enum { CODE_CHUNK = CODE_ENTRIES / 64 };
 
 struct tlb_entry {
     uint64_t tag;    /* gva of the page, or TLB_NONE */
@@ -46,6 +52,11 @@ struct tlb_entry {
 struct jump_entry {
     gva pc; /* or TLB_NONE */
     const void *code;
+};
+
+struct code_at {
+    gva va;      /* page base */
+    uint32_t id; /* 0: nothing */
 };
 
 struct tlb_view {
@@ -59,8 +70,11 @@ struct tlb_ctx {
     struct tlb_entry wr[TLB_SIZE];
     struct jump_entry jc[JC_SIZE];
     uint32_t code_id[CODE_SLOTS];
+    struct code_at code_at[CODE_ENTRIES];
     struct tlb_view view;
     uint64_t rd_used, wr_used; /* a bit per TLB_CHUNK entries: those not all TLB_NONE; a flush clears only them */
+    uint64_t code_used;        /* likewise of code_at, a bit per CODE_CHUNK */
+    uint64_t code_pages[64];   /* a bit per virtual page modulo their number: pages without one are not in code_at */
     uint64_t id; /* tag of the second level; a new one after a full flush */
     uint64_t used;
     bool live, has_private; /* private: a non-global entry in a shared context */
@@ -79,6 +93,16 @@ static inline void tlb_set_write(struct tlb_ctx *c, gva va, uint8_t *host)
 {
     c->wr[TLB_INDEX(va)] = (struct tlb_entry){va, (uint64_t)(uintptr_t)host - va};
     c->wr_used |= UINT64_C(1) << TLB_INDEX(va) / TLB_CHUNK;
+}
+
+/* The code page `id` is mapped and executable at va (page base). */
+static inline void tlb_set_code_at(struct tlb_ctx *c, gva va, uint32_t id)
+{
+    uint64_t vpn = va >> PAGE_BITS;
+
+    c->code_at[CODE_ENTRY(id)] = (struct code_at){va, id};
+    c->code_used |= UINT64_C(1) << CODE_ENTRY(id) / CODE_CHUNK;
+    c->code_pages[vpn >> 6 & 63] |= UINT64_C(1) << (vpn & 63);
 }
 
 /* What a walk found, or the second level kept. */

@@ -19,17 +19,12 @@ static struct tb **recent_slot(struct translator_vcpu *p, gva pc)
     return &p->recent[(pc >> 1 ^ pc >> 13) % RECENT_SIZE];
 }
 
-static bool ids_hold(const struct vcpu *v, const struct tb *tb)
+/* Of the block at v->pc. */
+static uint32_t block_mode(const struct translator *t, const struct vcpu *v)
 {
-    return v->ctx->code_id[CODE_SLOT(tb->pc)] == tb->code_id &&
-           (!tb->code_id2 || v->ctx->code_id[CODE_SLOT(tb->pc + PAGE_SIZE)] == tb->code_id2);
-}
+    bool pic = v->isa->moves && (t->o.pic == PIC_AUTO ? v->isa->moves(v) : t->o.pic == PIC_ALWAYS);
 
-static void set_ids(struct vcpu *v, const struct tb *tb)
-{
-    v->ctx->code_id[CODE_SLOT(tb->pc)] = tb->code_id;
-    if (tb->code_id2)
-        v->ctx->code_id[CODE_SLOT(tb->pc + PAGE_SIZE)] = tb->code_id2;
+    return v->isa->mode(v) | (pic ? TB_PIC : 0u);
 }
 
 struct guest_block block_guest(const struct tb *tb)
@@ -37,7 +32,8 @@ struct guest_block block_guest(const struct tb *tb)
     return (struct guest_block){.pc = tb->pc,
                                 .phys = tb->phys,
                                 .phys2 = tb->phys2,
-                                .mode = tb->mode,
+                                .mode = tb->mode & ~(uint32_t)TB_PIC,
+                                .pic = tb->mode & TB_PIC,
                                 .count = tb->count,
                                 .limit = tb->count,
                                 .bytes = tb->bytes,
@@ -50,6 +46,7 @@ struct making {
     struct translator_vcpu *p;
     struct vcpu *v;
     gpa pa; /* of v->pc */
+    uint32_t mode;
     unsigned limit, attempts;
     bool shorter; /* it was too long for the back end */
     bool moved;   /* its bytes changed meanwhile */
@@ -78,7 +75,7 @@ static bool translate(struct making *m, struct tb *tb)
     const char *wrong = m->p->ir.full ? NULL : ir_check(&m->p->ir, &where);
 
     if (wrong) {
-        log_write(m->t->log, "IR of block 0x%llx: operation %u: %s\n", (unsigned long long)tb->pc, where, wrong);
+        log_write(m->t->log, "IR of block 0x%llx: operation %u: %s\n", (unsigned long long)tb->seen, where, wrong);
         return false;
     }
 #endif
@@ -101,7 +98,7 @@ static void write_perf(struct translator *t, const struct tb *tb)
 {
     if (t->perf && tb->entry)
         fprintf(t->perf, "%llx %x guest_0x%llx\n", (unsigned long long)(uintptr_t)tb->entry, tb->code_size,
-                (unsigned long long)tb->pc);
+                (unsigned long long)tb->seen);
 }
 
 /* Under the lock; the IR is in p->ir. */
@@ -140,9 +137,9 @@ static struct tb *decode(struct making *m)
         .pc = m->v->pc, .insns = m->p->insns, .source = m->p->source, .limit = (uint16_t)m->limit, .phys2 = ~(gpa)0};
     struct tb *tb;
 
-    b.mode = m->v->isa->mode(m->v);
     if (!m->v->isa->decode(m->v, &b))
         return NULL;
+    b.mode = m->mode;
     tb = tb_new(m->t->isa, &b);
     if (tb)
         tb->source_hash = source_hash(m->p->source, tb->bytes, 0);
@@ -251,19 +248,20 @@ static void replace(struct translator *t, struct tb *tb)
 struct tb *block_at(struct translator *t, struct vcpu *v)
 {
     struct translator_vcpu *p = translator_of(t, v);
-    uint32_t mode = v->isa->mode(v);
+    uint32_t mode = block_mode(t, v);
+    gva pc = tb_pc(v->pc, mode);
     struct tb **slot = recent_slot(p, v->pc), *tb = *slot;
     struct making m;
     const uint8_t *host;
     bool fault = false;
     gpa pa;
 
-    if (tb && tb->pc == v->pc && tb->mode == mode && ids_hold(v, tb) && !tb->dead)
+    if (tb && tb->pc == pc && tb->mode == mode && tb_ids_hold(v->ctx, tb, v->pc) && !tb->dead)
         return tb;
     p->lookups++;
     if (!v->isa->fetch(v, v->pc, &host, &pa))
         return NULL;
-    tb = tb_find(&t->tbs, pa, v->pc, mode);
+    tb = tb_find(&t->tbs, pa, pc, mode);
     if (tb && tb->phys2 != ~(gpa)0 && !second_page_holds(v, tb, &fault)) {
         if (fault)
             return NULL;
@@ -271,19 +269,19 @@ struct tb *block_at(struct translator *t, struct vcpu *v)
         tb = NULL;
     }
     if (!tb) {
-        m = (struct making){.t = t, .p = p, .v = v, .pa = pa, .limit = BLOCK_MAX_INSNS};
+        m = (struct making){.t = t, .p = p, .v = v, .pa = pa, .mode = mode, .limit = BLOCK_MAX_INSNS};
         tb = make(&m);
     }
     if (!tb)
         return NULL;
-    set_ids(v, tb);
+    tb_set_ids(v->ctx, tb, v->pc);
     *slot = tb;
     return tb;
 }
 
 bool block_compile(struct translator *t, struct vcpu *v, struct tb *tb)
 {
-    struct making m = {.t = t, .p = translator_of(t, v), .v = v, .pa = tb->phys, .hot = true};
+    struct making m = {.t = t, .p = translator_of(t, v), .v = v, .pa = tb->phys, .mode = tb->mode, .hot = true};
     uint32_t runs = __atomic_load_n(&tb->runs, __ATOMIC_RELAXED);
     enum tb_compiled r = TB_NO_SPACE;
 

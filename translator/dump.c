@@ -59,10 +59,10 @@ void dump_guest(struct translator *t, struct vcpu *v, const struct tb *tb)
 {
     struct sink s;
 
-    if (!log_in_filter(t->log, tb->pc) || !sink_open(&s))
+    if (!log_in_filter(t->log, tb->seen) || !sink_open(&s))
         return;
-    fprintf(s.f, "IN: 0x%llx, mode 0x%x\n", (unsigned long long)tb->pc, tb->mode);
-    dump_block(v, tb->pc, tb->bytes, s.f);
+    fprintf(s.f, "IN: 0x%llx, mode 0x%x\n", (unsigned long long)tb->seen, tb->mode);
+    dump_block(v, tb->seen, tb->bytes, s.f);
     sink_close(&s, t->log);
 }
 
@@ -70,9 +70,9 @@ void dump_ir(struct translator *t, const struct tb *tb, const struct ir *ir)
 {
     struct sink s;
 
-    if (!log_in_filter(t->log, tb->pc) || !sink_open(&s))
+    if (!log_in_filter(t->log, tb->seen) || !sink_open(&s))
         return;
-    fprintf(s.f, "IR: 0x%llx\n", (unsigned long long)tb->pc);
+    fprintf(s.f, "IR: 0x%llx\n", (unsigned long long)tb->seen);
     ir_print(ir, s.f);
     sink_close(&s, t->log);
 }
@@ -95,13 +95,13 @@ void dump_host(struct translator *t, const struct tb *tb)
     cs_insn *insn;
     csh h;
 
-    if (!t->cache || !tb->code_size || !log_in_filter(t->log, tb->pc) || !open_host_disassembler(&h))
+    if (!t->cache || !tb->code_size || !log_in_filter(t->log, tb->seen) || !open_host_disassembler(&h))
         return;
     if (sink_open(&s)) {
         const uint8_t *code = cache_rx(t->cache, tb->code_offset);
         size_t n = cs_disasm(h, code, tb->code_size, (uintptr_t)code, 0, &insn);
 
-        fprintf(s.f, "OUT: 0x%llx, %u bytes\n", (unsigned long long)tb->pc, tb->code_size);
+        fprintf(s.f, "OUT: 0x%llx, %u bytes\n", (unsigned long long)tb->seen, tb->code_size);
         for (size_t i = 0; i < n; i++)
             fprintf(s.f, "0x%016llx:  %-8s %s\n", (unsigned long long)insn[i].address, insn[i].mnemonic,
                     insn[i].op_str);

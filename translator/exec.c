@@ -34,9 +34,11 @@ static bool serve(struct vcpu *v, enum run_exit *why)
 /* The exit that tb's link leads to is known now: patch it, when source and target still live and agree. */
 static void link_exit(struct translator *t, struct tb *from, unsigned index, struct tb *to)
 {
-    bool same_page = (from->pc & PAGE_MASK) == (to->pc & PAGE_MASK) && from->code_id == to->code_id;
+    bool near = (from->pc & PAGE_MASK) == (from->link[index].target & PAGE_MASK);
+    bool same_page = near && from->code_id == to->code_id;
 
-    if (t->o.no_link || from->mode != to->mode)
+    /* A near exit of position-independent code does not say where it goes, so it cannot enter another page. */
+    if (t->o.no_link || from->mode != to->mode || (from->mode & TB_PIC && near && !same_page))
         return;
     pthread_mutex_lock(&t->lock);
     if (!from->dead && !to->dead && to->compiled && !from->link[index].to) {
@@ -50,11 +52,11 @@ static void link_exit(struct translator *t, struct tb *from, unsigned index, str
 /* The owner fills; anyone may purge. The block may die between the lookup and the entry: then the entry goes again. */
 static void fill_jump_cache(struct vcpu *v, const struct tb *to)
 {
-    struct jump_entry *e = &v->ctx->jc[JC_INDEX(to->pc)];
+    struct jump_entry *e = &v->ctx->jc[JC_INDEX(v->pc)];
 
     __atomic_store_n(&e->pc, TLB_NONE, __ATOMIC_RELAXED);
     __atomic_store_n(&e->code, to->entry_checked, __ATOMIC_RELEASE);
-    __atomic_store_n(&e->pc, to->pc, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&e->pc, v->pc, __ATOMIC_SEQ_CST);
     if (to->dead)
         __atomic_store_n(&e->pc, TLB_NONE, __ATOMIC_RELAXED);
 }
@@ -64,6 +66,11 @@ static void fetch_failed(struct vcpu *v)
 {
     if (v->fault)
         v->isa->take_trap(v);
+}
+
+static gva link_target(const struct vcpu *v, struct tb_exit x)
+{
+    return x.tb->link[x.index].target + (x.tb->mode & TB_PIC ? v->pc_page : 0);
 }
 
 /* Look up where the exit leads and connect the two, so that it need not come back here. */
@@ -77,7 +84,7 @@ static void connect(struct translator *t, struct vcpu *v, struct tb_exit x)
     }
     if (!__atomic_load_n(&to->compiled, __ATOMIC_ACQUIRE))
         return;
-    if (x.kind == TB_EXIT_LINK && x.index < x.tb->nlinks && x.tb->link[x.index].target == v->pc)
+    if (x.kind == TB_EXIT_LINK && x.index < x.tb->nlinks && link_target(v, x) == v->pc)
         link_exit(t, x.tb, x.index, to);
     else if (t->host->needs_cache && !t->o.no_link)
         fill_jump_cache(v, to);

@@ -25,7 +25,7 @@ static void forget_registers(struct ir *ir)
 void ir_reset(struct ir *ir)
 {
     ir->count = 0;
-    ir->full = false;
+    ir->full = ir->pic = false;
     forget_registers(ir);
 }
 
@@ -50,6 +50,8 @@ ir_val ir_const(struct ir *ir, int64_t v)
             return (ir_val)(i - 1);
     return ir_emit(ir, IR_const, 0, IR_NONE, IR_NONE, IR_NONE, v);
 }
+
+ir_val ir_page(struct ir *ir, int64_t off) { return ir_emit(ir, IR_page, 0, IR_NONE, IR_NONE, IR_NONE, off); }
 
 static bool commutes(enum ir_op op)
 {
@@ -98,6 +100,33 @@ static bool identity(struct ir *ir, enum ir_op op, ir_val a, int64_t k, ir_val *
     }
 }
 
+static bool is_page(const struct ir *ir, ir_val v, int64_t *off)
+{
+    if (v == IR_NONE || ir->insn[v].op != IR_page)
+        return false;
+    *off = ir->insn[v].imm;
+    return true;
+}
+
+/* page + off with a constant: another offset. Masks of low bits leave the page's base alone. */
+static bool moved_page(struct ir *ir, enum ir_op op, ir_val a, int64_t k, ir_val *r)
+{
+    int64_t off, sum;
+
+    if (!is_page(ir, a, &off))
+        return false;
+    if (op == IR_add && !__builtin_add_overflow(off, k, &sum))
+        off = sum;
+    else if (op == IR_and && k < 0 && ~k < PAGE_SIZE)
+        off &= k;
+    else
+        return false;
+    if (off != (int32_t)off)
+        return false;
+    *r = ir_page(ir, off);
+    return true;
+}
+
 ir_val ir_bin(struct ir *ir, enum ir_op op, ir_val a, ir_val b)
 {
     int64_t ca, cb;
@@ -114,7 +143,7 @@ ir_val ir_bin(struct ir *ir, enum ir_op op, ir_val a, ir_val b)
         kb = true;
         cb = ca;
     }
-    if (kb && identity(ir, op, a, cb, &r))
+    if (kb && (identity(ir, op, a, cb, &r) || moved_page(ir, op, a, cb, &r)))
         return r;
     if (a == b && a != IR_NONE && (op == IR_xor || op == IR_sub || op == IR_andn))
         return ir_const(ir, 0);
@@ -130,7 +159,7 @@ ir_val ir_bini(struct ir *ir, enum ir_op op, ir_val a, int64_t b)
 
     if (ir_is_const(ir, a, &ca))
         return ir_const(ir, (int64_t)ir_eval(op, (uint64_t)ca, (uint64_t)b, 0));
-    if (identity(ir, op, a, b, &r))
+    if (identity(ir, op, a, b, &r) || moved_page(ir, op, a, b, &r))
         return r;
     return ir_bin(ir, op, a, ir_const(ir, b));
 }
@@ -205,7 +234,7 @@ void ir_setr(struct ir *ir, unsigned r, ir_val v)
     int64_t c;
 
     ir_emit(ir, IR_setr, 0, v, IR_NONE, IR_NONE, r);
-    ir->known[r] = ir_is_const(ir, v, &c) ? v : IR_NONE;
+    ir->known[r] = ir_is_const(ir, v, &c) || is_page(ir, v, &c) ? v : IR_NONE;
 }
 
 ir_val ir_getf(struct ir *ir, unsigned r) { return ir_emit(ir, IR_getf, 0, IR_NONE, IR_NONE, IR_NONE, r); }
@@ -227,7 +256,7 @@ void ir_jumpr(struct ir *ir, ir_val target)
 {
     int64_t c;
 
-    if (ir_is_const(ir, target, &c))
+    if (ir->pic ? is_page(ir, target, &c) : ir_is_const(ir, target, &c))
         ir_jump(ir, (gva)c);
     else
         ir_emit(ir, IR_jumpr, 0, target, IR_NONE, IR_NONE, 0);

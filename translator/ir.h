@@ -53,7 +53,8 @@ struct ir {
     struct ir_insn insn[IR_MAX];
     unsigned count;
     bool full;
-    ir_val known[32]; /* constants that guest registers hold here, IR_NONE: not known */
+    bool pic; /* targets of jump and brcond count from the start of the block's page */
+    ir_val known[32]; /* constants and `page` values that guest registers hold here, IR_NONE: not known */
 };
 
 struct ir_op_info {
@@ -68,6 +69,7 @@ void ir_reset(struct ir *ir);
 /* The general builder; operands of the wrong class are a bug of the caller (assert in debug builds, ir_check finds it). */
 ir_val ir_emit(struct ir *ir, enum ir_op op, unsigned sub, ir_val a, ir_val b, ir_val c, int64_t imm);
 ir_val ir_const(struct ir *ir, int64_t v); /* shared within the block */
+ir_val ir_page(struct ir *ir, int64_t off); /* off fits in 32 bits, signed */
 static inline bool ir_is_const(const struct ir *ir, ir_val v, int64_t *c)
 {
     if (v == IR_NONE || ir->insn[v].op != IR_const)
@@ -90,7 +92,7 @@ ir_val ir_getf(struct ir *ir, unsigned r);
 void ir_setf(struct ir *ir, unsigned r, ir_val v);
 void ir_brcond(struct ir *ir, enum ir_cond c, ir_val a, ir_val b, gva target); /* folded to nothing when never taken */
 void ir_jump(struct ir *ir, gva target);
-void ir_jumpr(struct ir *ir, ir_val target); /* a constant target becomes a jump */
+void ir_jumpr(struct ir *ir, ir_val target); /* to a constant (pic: a `page`) it becomes a jump */
 void ir_leave(struct ir *ir);
 void ir_exec(struct ir *ir, const void *insn);
 

@@ -112,17 +112,16 @@ static void undo_memory(const struct mem_trace *tr)
 }
 
 /* v stopped inside the block because an instruction asked for attention (no branch): the engine goes on, and so must we. */
-static bool stopped_early(struct lockstep *l, struct vcpu *v, const struct tb *tb, uint64_t done)
+static bool stopped_early(struct lockstep *l, struct vcpu *v, uint64_t done)
 {
-    struct guest_block b = {
-        .pc = tb->pc, .limit = (uint16_t)done, .insns = l->insns, .phys2 = ~(gpa)0, .mode = tb->mode};
+    struct guest_block b = {.pc = l->before.pc, .limit = (uint16_t)done, .insns = l->insns, .phys2 = ~(gpa)0};
     gva at = v->pc;
     bool early;
 
     if (!done || done >= l->limit || !atomic_load(&v->attention))
         return false;
-    v->pc = tb->pc;
-    early = v->isa->decode(v, &b) && b.count == done && tb->pc + b.bytes == at;
+    v->pc = l->before.pc;
+    early = v->isa->decode(v, &b) && b.count == done && l->before.pc + b.bytes == at;
     v->pc = at;
     return early;
 }
@@ -137,7 +136,7 @@ static bool interp_whole(struct lockstep *l, struct vcpu *v, const struct tb *tb
         if (!v->isa->interp(v, &b))
             return false;
         done = v->icount - start;
-        if (!stopped_early(l, v, tb, done))
+        if (!stopped_early(l, v, done))
             return true;
         b = block_guest(tb);
         b.pc = v->pc;
@@ -187,7 +186,7 @@ static void engine_run(struct translator *t, struct lockstep *l, struct vcpu *v,
 {
     uint64_t start = v->icount;
     struct tb_exit x = t->host->run(v, tb);
-    struct guest_block b = {.pc = v->pc, .insns = l->insns, .phys2 = ~(gpa)0, .mode = tb->mode};
+    struct guest_block b = {.pc = v->pc, .insns = l->insns, .phys2 = ~(gpa)0};
 
     if (x.kind != TB_EXIT_INTERP)
         return;
@@ -265,8 +264,8 @@ static void report(struct translator *t, struct lockstep *l, struct vcpu *v, con
     fprintf(f,
             "lockstep: vCPU %u: %s differs from the interpreter in the block at 0x%" PRIx64
             " (%u instructions, mode 0x%x)\n",
-            v->index, t->host->name, tb->pc, tb->count, tb->mode);
-    dump_block(v, tb->pc, tb->bytes, f);
+            v->index, t->host->name, l->before.pc, tb->count, tb->mode);
+    dump_block(v, l->before.pc, tb->bytes, f);
     fprintf(f, "before:\n");
     for (unsigned i = 0; i < 32; i++)
         fprintf(f, "  r%-2u %016" PRIx64 "%s", i, l->before.r[i], i % 4 == 3 ? "\n" : "");

@@ -5,18 +5,27 @@
 
 #include "translator/state.h"
 
+_Static_assert((JC_SIZE << 1) == 2 * PAGE_SIZE, "where the jumps to one page offset are");
+
+static void purge_jump(struct tlb_ctx *ctx, const struct tb *tb, gva pc)
+{
+    struct jump_entry *e = &ctx->jc[JC_INDEX(pc)];
+
+    if (__atomic_load_n(&e->code, __ATOMIC_RELAXED) == tb->entry_checked)
+        __atomic_store_n(&e->pc, TLB_NONE, __ATOMIC_RELAXED);
+}
+
 static void purge_jumps(struct translator *t, const struct tb *tb)
 {
     for (unsigned n = 0; n < TRANSLATOR_VCPUS && n < t->vcpus; n++)
         for (unsigned i = 0; t->per[n] && i < TLB_CONTEXTS; i++) {
             struct tlb_ctx *ctx = tlb_context(t->per[n]->v->tlb, i);
-            struct jump_entry *e;
 
             if (!ctx)
                 break;
-            e = &ctx->jc[JC_INDEX(tb->pc)];
-            if (__atomic_load_n(&e->pc, __ATOMIC_RELAXED) == tb->pc)
-                __atomic_store_n(&e->pc, TLB_NONE, __ATOMIC_RELAXED);
+            purge_jump(ctx, tb, tb->pc);
+            if (tb->mode & TB_PIC) /* its address may be any with this offset: the index takes in one bit of the page */
+                purge_jump(ctx, tb, tb->pc + PAGE_SIZE);
         }
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cpu/isa.h"
+#include "mmu/tlb.h"
 
 bool tb_table_init(struct tb_table *tt, uint64_t expected_blocks)
 {
@@ -63,13 +64,44 @@ struct tb *tb_new(const struct isa_ops *isa, const struct guest_block *b)
         return NULL;
     }
     memcpy(tb->insns, b->insns, bytes);
-    tb->pc = b->pc;
+    tb->pc = tb_pc(b->pc, b->mode);
+    tb->seen = b->pc;
     tb->phys = b->phys;
     tb->phys2 = b->phys2;
     tb->mode = b->mode;
     tb->count = b->count;
     tb->bytes = b->bytes;
     return tb;
+}
+
+static bool holds(const struct tlb_ctx *c, gva page, uint32_t id)
+{
+    const struct code_at *at = &c->code_at[CODE_ENTRY(id)];
+
+    return at->va == page && at->id == id;
+}
+
+bool tb_ids_hold(const struct tlb_ctx *c, const struct tb *tb, gva pc)
+{
+    if (tb->mode & TB_PIC)
+        return holds(c, pc & PAGE_MASK, tb->code_id) &&
+               (!tb->code_id2 || holds(c, (pc & PAGE_MASK) + PAGE_SIZE, tb->code_id2));
+    return c->code_id[CODE_SLOT(pc)] == tb->code_id &&
+           (!tb->code_id2 || c->code_id[CODE_SLOT(pc + PAGE_SIZE)] == tb->code_id2);
+}
+
+/* The second page last: when both share an entry it is the one that generated code looks at next. */
+void tb_set_ids(struct tlb_ctx *c, const struct tb *tb, gva pc)
+{
+    if (tb->mode & TB_PIC) {
+        tlb_set_code_at(c, pc & PAGE_MASK, tb->code_id);
+        if (tb->code_id2)
+            tlb_set_code_at(c, (pc & PAGE_MASK) + PAGE_SIZE, tb->code_id2);
+        return;
+    }
+    c->code_id[CODE_SLOT(pc)] = tb->code_id;
+    if (tb->code_id2)
+        c->code_id[CODE_SLOT(pc + PAGE_SIZE)] = tb->code_id2;
 }
 
 bool tb_room_for_links(struct tb *tb, const struct ir *ir)
@@ -250,7 +282,7 @@ bool tb_insert(struct tb_table *tt, struct tb *tb)
     tb->ids[0]->blocks++;
     tb->code_id = tb->ids[0]->id;
     if (p2) {
-        tb->ids[1] = page_id(tt, p2, page + PAGE_SIZE, tb->mode);
+        tb->ids[1] = page_id(tt, p2, tb->mode & TB_PIC ? page : page + PAGE_SIZE, tb->mode);
         if (!tb->ids[1]) {
             id_release(p, tb->ids[0]);
             return false;

@@ -6,6 +6,11 @@
  * the target and patches the jump. A link inside one gva page goes to `entry`; one across pages, and every indirect
  * jump, goes to `entry_checked`, which first compares v->ctx->code_id[slot] with the block's page id and returns to the
  * loop on a mismatch (the loop fetches through the MMU, sets the slot, and comes back).
+ * Position-independent blocks (TB_PIC in mode) are translated once for a physical page and serve every address it is
+ * mapped at: their pc and the targets of their links count from the start of the page, whose gva v->pc_page holds while
+ * they run. A shell that forks spent two thirds of its time on translating libc again for each process without them. Their
+ * page has one id per mode; entry_checked takes the full pc, compares v->ctx->code_at[CODE_ENTRY(id)] with id and page,
+ * and sets pc_page. Links between the two kinds are not made.
  * A block dies when its page was written and fence.i finds its bytes changed, or when its arena is evicted: it leaves the
  * hash, incoming links are unlinked, jump-cache entries purged; its memory is used again when every vCPU has polled since.
  */
@@ -18,13 +23,15 @@
 
 struct err;
 struct translator;
+struct tlb_ctx;
 struct vcpu;
 struct tb;
 
+enum { TB_PIC = 256 }; /* in tb->mode, above the bits of isa->mode() */
 enum { TB_LINKS = 16 }; /* exits to known pcs that can be linked; further ones are jumps through the jump cache */
 
 struct tb_link {
-    gva target;
+    gva target;         /* TB_PIC: from the start of the page of the block that jumps */
     struct tb *to;      /* NULL: not linked; changed under the translator's lock, read without */
     struct tb *next_in; /* incoming list of `to`: next block and the index of its link */
     uint32_t patch;     /* offset of the patchable displacement in the code cache */
@@ -33,7 +40,8 @@ struct tb_link {
 };
 
 struct tb {
-    gva pc;
+    gva pc;          /* TB_PIC: the offset in its page */
+    gva seen;        /* where it was met first, for people */
     gpa phys, phys2; /* see struct guest_block */
     uint32_t mode;
     uint16_t count, bytes;
@@ -87,7 +95,7 @@ struct host_ops {
      */
     enum tb_compiled { TB_COMPILED, TB_NO_SPACE, TB_TOO_BIG } (*compile)(struct translator *t, struct tb *tb, const struct ir *ir);
     /*
-     * Run from tb (its page ids already verified for v->ctx, v->pc == tb->pc) until an exit. FP state is in v->f and
+     * Run from tb (its page ids already verified for v->ctx, v->pc at it) until an exit. FP state is in v->f and
      * fp_live 0 before and after; v->pc, npc, icount are exact after. INTERP exits have v->pc at a block's start.
      */
     struct tb_exit (*run)(struct vcpu *v, struct tb *tb);
@@ -140,10 +148,15 @@ void tb_table_fini(struct tb_table *tt); /* frees every block left */
 
 /* A block for a decoded piece of code: insns copied; not in the table yet. NULL: out of memory. */
 struct tb *tb_new(const struct isa_ops *isa, const struct guest_block *b);
+/* The pc by which a block of this mode is known. */
+static inline gva tb_pc(gva pc, uint32_t mode) { return mode & TB_PIC ? pc & ~PAGE_MASK : pc; }
+/* tb's pages are where pc, its address, says: its ids hold in c. */
+bool tb_ids_hold(const struct tlb_ctx *c, const struct tb *tb, gva pc);
+void tb_set_ids(struct tlb_ctx *c, const struct tb *tb, gva pc);
 bool tb_room_for_links(struct tb *tb, const struct ir *ir); /* false: out of memory */
 void tb_free(struct tb *tb);
 
-struct tb *tb_find(const struct tb_table *tt, gpa phys, gva pc, uint32_t mode); /* any thread; phys2 is for the caller to check */
+struct tb *tb_find(const struct tb_table *tt, gpa phys, gva pc, uint32_t mode); /* pc: of tb_pc; any thread; phys2 is for the caller to check */
 /* Enter tb (ids are given to it). false: out of memory. */
 bool tb_insert(struct tb_table *tt, struct tb *tb);
 void tb_remove(struct tb_table *tt, struct tb *tb); /* from hash and pages; a page without blocks keeps its record while armed */

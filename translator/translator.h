@@ -23,11 +23,15 @@ enum engine { ENGINE_INTERP, ENGINE_IR, ENGINE_JIT, ENGINE_LOCKSTEP };
  */
 enum { JIT_AFTER = 4 };
 
+/* Which code is translated for any address it may be mapped at (tb.h): what the ISA says, for tests all or none. */
+enum pic { PIC_AUTO, PIC_ALWAYS, PIC_NEVER };
+
 struct translator_options {
     enum engine engine;
     enum engine checked;  /* LOCKSTEP: which engine runs against the interpreter (IR or JIT) */
     uint64_t cache_size;  /* bytes of code cache; 0 = default (32 MiB); at least 64 KiB */
     unsigned jit_after;   /* executions by interp before a block is compiled; 0 = at once */
+    enum pic pic;
     bool no_link;         /* for debugging: never link blocks */
     bool perf_map;        /* write /tmp/perf-PID.map */
 };

@@ -26,6 +26,17 @@ static uint32_t rv_mode(const struct vcpu *v)
     return c->priv | (c->priv != PRIV_M && SATP_MODE(c->satp) != SATP_BARE ? 4u : 0u);
 }
 
+/*
+ * Programs linked for a fixed address lie below 4 GiB; what lies above is placed anew in each process, and every process
+ * would have its own translation of libc.
+ */
+static bool rv_moves(const struct vcpu *v)
+{
+    const struct rv *c = (const struct rv *)v;
+
+    return c->priv == PRIV_U && SATP_MODE(c->satp) != SATP_BARE && v->pc >> 32;
+}
+
 static uint64_t misa(const struct rv *c)
 {
     static const struct {
@@ -139,6 +150,7 @@ const struct isa_ops riscv_isa = {
     .hot_r_count = ARRAY_LEN(hot_r),
     .hot_f_count = ARRAY_LEN(hot_f),
     .mode = rv_mode,
+    .moves = rv_moves,
     .fetch = rv_fetch,
     .decode = rv_decode,
     .translate = rv_emit_block,

@@ -26,6 +26,14 @@ void gen_set_const(struct tctx *t, unsigned r, uint64_t v)
         ir_setr(t->ir, r, ir_const(t->ir, (int64_t)v));
 }
 
+void gen_set_pc(struct tctx *t, unsigned r, gva pc)
+{
+    if (t->pic && r)
+        ir_setr(t->ir, r, ir_page(t->ir, (int64_t)pc));
+    else
+        gen_set_const(t, r, pc);
+}
+
 ir_val gen_f(struct tctx *t, unsigned r) { return ir_getf(t->ir, r); }
 void gen_set_f(struct tctx *t, unsigned r, ir_val v) { ir_setf(t->ir, r, v); }
 void gen_exec(struct tctx *t, const struct insn *i) { ir_exec(t->ir, i); }
@@ -68,8 +76,9 @@ void rv_emit_block(const struct vcpu *v, const struct guest_block *b, struct ir 
 {
     const struct rv *c = (const struct rv *)v;
     const struct insn *i = b->insns, *end = i + b->count;
-    struct tctx t = {.ir = ir, .cfg = c->cfg, .pc = b->pc};
+    struct tctx t = {.ir = ir, .cfg = c->cfg, .pc = b->pc, .pic = b->pic};
 
+    ir->pic = b->pic;
     for (; i < end && !t.ended; i++)
         emit_insn(&t, i);
     if (!t.ended)

@@ -17,7 +17,8 @@ struct vcpu;
 struct tctx {
     struct ir *ir;
     const struct isa_config *cfg;
-    gva pc, npc; /* of the instruction at hand and the next */
+    gva pc, npc; /* of the instruction at hand and the next; pic: from the start of the block's page */
+    bool pic;
     bool fp;     /* `fenter` was emitted */
     bool ended;  /* a jump was emitted: the block is complete */
 };
@@ -36,6 +37,7 @@ void rv_emit_block(const struct vcpu *v, const struct guest_block *b, struct ir 
 ir_val gen_x(struct tctx *t, unsigned r);              /* x[r] */
 void gen_set_x(struct tctx *t, unsigned r, ir_val v);  /* x[r] = v; nothing for x0 */
 void gen_set_const(struct tctx *t, unsigned r, uint64_t v);
+void gen_set_pc(struct tctx *t, unsigned r, gva pc); /* r = an address counted as t->pc is */
 ir_val gen_f(struct tctx *t, unsigned r);              /* f[r], raw */
 void gen_set_f(struct tctx *t, unsigned r, ir_val v);
 void gen_exec(struct tctx *t, const struct insn *i);       /* call its exec_ */

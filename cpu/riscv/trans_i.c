@@ -3,7 +3,7 @@
 #include "cpu/riscv/gen.h"
 
 TRANS(lui) { gen_set_const(t, i->rd, (uint64_t)(int64_t)i->imm); }
-TRANS(auipc) { gen_set_const(t, i->rd, t->pc + (uint64_t)(int64_t)i->imm); }
+TRANS(auipc) { gen_set_pc(t, i->rd, t->pc + (uint64_t)(int64_t)i->imm); }
 
 /* A jump to where no instruction can start, known or possible: exec_ raises the fault. */
 static bool misaligned(const struct tctx *t, gva target) { return (target & 2) && !isa_has(t->cfg, EXT_ZCA); }
@@ -16,7 +16,7 @@ TRANS(jal)
         gen_exec_leave(t, i);
         return;
     }
-    gen_set_const(t, i->rd, t->npc);
+    gen_set_pc(t, i->rd, t->npc);
     gen_jump(t, target);
 }
 
@@ -29,7 +29,7 @@ TRANS(jalr)
         return;
     }
     target = ir_andi(t->ir, ir_addi(t->ir, S1, i->imm), ~1);
-    gen_set_const(t, i->rd, t->npc);
+    gen_set_pc(t, i->rd, t->npc);
     ir_jumpr(t->ir, target);
     t->ended = true;
 }

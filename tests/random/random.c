@@ -45,6 +45,7 @@ static struct machine machines[] = {
     {.name = "ir", .o = {.engine = ENGINE_IR}},
     {.name = "jit", .o = {.engine = ENGINE_JIT}},
     {.name = "jit, 64 KiB cache", .o = {.engine = ENGINE_JIT, .cache_size = 64 << 10}},
+    {.name = "jit, for any address", .o = {.engine = ENGINE_JIT, .pic = PIC_ALWAYS}},
     {.name = "jit, not linked", .o = {.engine = ENGINE_JIT, .no_link = true}},
     {.name = "jit, after 2 runs", .o = {.engine = ENGINE_JIT, .jit_after = 2}},
 };

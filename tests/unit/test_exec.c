@@ -21,8 +21,12 @@ static const struct translator_options engines[] = {
     {.engine = ENGINE_JIT, .no_link = true},
     {.engine = ENGINE_JIT, .jit_after = 3},
     {.engine = ENGINE_JIT, .cache_size = 64 << 10},
+    {.engine = ENGINE_IR, .pic = PIC_ALWAYS},
+    {.engine = ENGINE_JIT, .pic = PIC_ALWAYS},
+    {.engine = ENGINE_JIT, .cache_size = 64 << 10, .pic = PIC_ALWAYS},
     {.engine = ENGINE_LOCKSTEP, .checked = ENGINE_IR},
     {.engine = ENGINE_LOCKSTEP, .checked = ENGINE_JIT},
+    {.engine = ENGINE_LOCKSTEP, .checked = ENGINE_JIT, .pic = PIC_ALWAYS},
 };
 enum { ENGINES = sizeof engines / sizeof *engines };
 

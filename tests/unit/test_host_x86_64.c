@@ -625,6 +625,55 @@ static void a_straddling_block_checks_its_second_page(void **state)
     backend_close(&tr);
 }
 
+/* r1 = its address, then to the next page. */
+static void position_independent_code_runs_where_it_is_mapped(void **state)
+{
+    struct guest_block g = {
+        .pc = PC + 8, .phys = 8, .phys2 = (gpa)-1, .mode = TB_PIC, .count = 1, .bytes = 4, .insns = insns};
+    struct tb *a = NULL, *b = NULL;
+    struct tb_exit x;
+
+    (void)state;
+    CHECK(backend_open(&tr, &host_x86_64, &isa));
+    clear_ctx();
+    new_state();
+    for (unsigned n = 0; n < 2; n++) {
+        struct tb *tb = tb_new(&isa, &g);
+
+        ir_reset(&ir);
+        emit(IR_insn, 4, IR_NONE, IR_NONE, IR_NONE, 8);
+        emit(IR_setr, 0, emit(IR_page, 0, IR_NONE, IR_NONE, IR_NONE, 8), IR_NONE, IR_NONE, 1);
+        emit(IR_jump, 0, IR_NONE, IR_NONE, IR_NONE, PAGE_SIZE + 8);
+        tb->code_id = 3 + n;
+        backend_compile(&tr, tb, &ir);
+        *(n ? &b : &a) = tb;
+    }
+    x = run_on(&tr, a, &got);
+    CHECK_EQ(x.kind, TB_EXIT_LINK);
+    CHECK_EQ(got.r[1], (PC & PAGE_MASK) + 8);
+    CHECK_EQ(got.pc, (PC & PAGE_MASK) + PAGE_SIZE + 8);
+    start.pc = 0x2345678000 + 8;
+    x = run_on(&tr, a, &got);
+    CHECK_EQ(got.r[1], 0x2345678008);
+    CHECK_EQ(got.pc, 0x2345679008);
+    host_x86_64.link(&tr, a, 0, b, false);
+    x = run_on(&tr, a, &got);
+    CHECK_EQ(x.kind, TB_EXIT_LOOKUP);
+    CHECK_EQ(got.pc, 0x2345679008);
+    tlb_set_code_at(ctx, 0x2345679000, 4);
+    x = run_on(&tr, a, &got);
+    CHECK_EQ(x.kind, TB_EXIT_LINK);
+    CHECK(x.tb == b);
+    CHECK_EQ(got.r[1], 0x2345679008);
+    CHECK_EQ(got.pc, 0x234567a008);
+    CHECK_EQ(got.icount, start.icount + 2);
+    start.pc = PC + 8; /* mapped here too, but the next page is not known to be b's */
+    CHECK_EQ(run_on(&tr, a, &got).kind, TB_EXIT_LOOKUP);
+    backend_drop(&tr, b);
+    backend_drop(&tr, a);
+    backend_close(&tr);
+}
+
 static void indirect_jumps_use_the_jump_cache(void **state)
 {
     struct tb *a, *b;
@@ -713,6 +762,7 @@ int main(void)
         cmocka_unit_test(linked_exits_run_on_until_unlinked),
         cmocka_unit_test(links_to_other_pages_check_the_page_id),
         cmocka_unit_test(a_straddling_block_checks_its_second_page),
+        cmocka_unit_test(position_independent_code_runs_where_it_is_mapped),
         cmocka_unit_test(indirect_jumps_use_the_jump_cache),
         cmocka_unit_test(a_loop_leaves_when_attention_is_set),
     };

@@ -131,6 +131,30 @@ static void a_register_set_to_a_constant_is_known_until_code_may_change_it(void 
     CHECK_EQ(ir.insn[ir_getr(&ir, 5)].op, IR_getr);
 }
 
+static void addresses_in_a_page_fold_like_constants(void **state)
+{
+    ir_val v;
+
+    (void)state;
+    ir_reset(&ir);
+    ir.pic = true;
+    ir_setr(&ir, 10, ir_page(&ir, 0x234)); /* auipc a0, 0 */
+    v = ir_addi(&ir, ir_getr(&ir, 10), 0x11);
+    CHECK_EQ(ir.insn[v].op, IR_page);
+    CHECK_EQ(ir.insn[v].imm, 0x245);
+    v = ir_andi(&ir, v, ~1);
+    CHECK_EQ(ir.insn[v].imm, 0x244);
+    ir_jumpr(&ir, v);
+    CHECK_EQ(ir.insn[ir.count - 1].op, IR_jump);
+    CHECK_EQ(ir.insn[ir.count - 1].imm, 0x244);
+    v = ir_addi(&ir, ir_page(&ir, INT32_MAX - 1), 4);
+    CHECK_EQ(ir.insn[v].op, IR_add);
+    v = ir_andi(&ir, ir_page(&ir, 0x234), ~0x1fff); /* takes in bits of the page */
+    CHECK_EQ(ir.insn[v].op, IR_and);
+    ir_jumpr(&ir, ir_const(&ir, 0x1000)); /* not from the page: where it says */
+    CHECK_EQ(ir.insn[ir.count - 1].op, IR_jumpr);
+}
+
 static void branches_never_taken_vanish(void **state)
 {
     unsigned n;
@@ -213,6 +237,7 @@ int main(void)
         cmocka_unit_test(constants_fold_and_are_shared),
         cmocka_unit_test(commuted_constants_fold_but_subtraction_does_not_commute),
         cmocka_unit_test(a_register_set_to_a_constant_is_known_until_code_may_change_it),
+        cmocka_unit_test(addresses_in_a_page_fold_like_constants),
         cmocka_unit_test(branches_never_taken_vanish),
         cmocka_unit_test(checker_finds_malformed_ir),
         cmocka_unit_test(a_full_array_is_flagged_and_written_no_further),

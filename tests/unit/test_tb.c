@@ -1,7 +1,10 @@
 /* The table of blocks: lookup, per-page lists, page ids, links. */
 #include "check.h"
 
+#include <stdlib.h>
+
 #include "cpu/isa.h"
+#include "mmu/tlb.h"
 #include "translator/tb.h"
 
 static const struct isa_ops isa = {.name = "toy", .insn_size = 16};
@@ -71,6 +74,28 @@ static void page_ids_are_equal_exactly_for_the_same_page_pair_and_mode(void **st
     CHECK(a->code_id != other_va->code_id);
     CHECK(a->code_id != other_pa->code_id);
     CHECK_EQ(a->code_id2, 0);
+}
+
+static void a_page_of_position_independent_code_has_one_id(void **state)
+{
+    struct tb *a = block(0x1234, 0x80001234, 0x80009000, TB_PIC), *b = block(0x77770, 0x80009770, NONE, TB_PIC);
+    struct tb *fixed = block(0x1234, 0x80001234, NONE, 0);
+    struct tlb_ctx *c = calloc(1, sizeof *c);
+
+    (void)state;
+    CHECK(c != NULL);
+    CHECK_EQ(a->pc, 0x234);
+    CHECK(tb_find(&tt, 0x80001234, tb_pc(0x5555234, TB_PIC), TB_PIC) == a);
+    CHECK(tb_find(&tt, 0x80001234, 0x1234, 0) == fixed);
+    CHECK_EQ(a->code_id2, b->code_id); /* wherever the second page is mapped by itself */
+    tb_set_ids(c, a, 0x5555234);
+    CHECK(tb_ids_hold(c, a, 0x5555234));
+    CHECK(!tb_ids_hold(c, a, 0x1234));
+    CHECK(!tb_ids_hold(c, b, 0x5555770));
+    CHECK(tb_ids_hold(c, b, 0x5556770));
+    tb_set_ids(c, b, 0x77770);
+    CHECK(!tb_ids_hold(c, a, 0x5555234));
+    free(c);
 }
 
 static void a_straddling_block_is_on_both_pages(void **state)
@@ -161,6 +186,7 @@ int main(void)
         T(a_block_is_found_by_place_and_mode),
         T(dead_blocks_are_not_found),
         T(page_ids_are_equal_exactly_for_the_same_page_pair_and_mode),
+        T(a_page_of_position_independent_code_has_one_id),
         T(a_straddling_block_is_on_both_pages),
         T(one_physical_page_on_both_sides_is_listed_once),
         T(links_come_off_from_either_end),

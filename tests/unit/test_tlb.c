@@ -66,6 +66,39 @@ static void fence_of_a_page_drops_that_page_only(void **state)
     CHECK(known(a, 0x6000));
 }
 
+static bool code_is_at(const struct tlb_ctx *c, gva va, uint32_t id)
+{
+    return c->code_at[CODE_ENTRY(id)].id == id && c->code_at[CODE_ENTRY(id)].va == va;
+}
+
+static void fences_drop_the_places_of_code_pages(void **state)
+{
+    struct tlb_ctx *a = user(1);
+
+    (void)state;
+    tlb_set_code_at(a, 0x5000, 7);
+    tlb_set_code_at(a, 0x5000 + (UINT64_C(4096) << PAGE_BITS), 8); /* the same bit of code_pages */
+    tlb_set_code_at(a, 0x6000, 9);
+    tlb_set_code_at(a, 0x5000, 4000); /* one address, seen from two pages */
+    tlb_flush_page(t, 0x7000);
+    CHECK(code_is_at(a, 0x5000, 7));
+    tlb_flush_page(t, 0x5abc);
+    CHECK(!code_is_at(a, 0x5000, 7));
+    CHECK(!code_is_at(a, 0x5000, 4000));
+    CHECK(code_is_at(a, 0x5000 + (UINT64_C(4096) << PAGE_BITS), 8));
+    CHECK(code_is_at(a, 0x6000, 9));
+    tlb_flush_page_asid(t, 0x6000, 2);
+    CHECK(code_is_at(a, 0x6000, 9));
+    tlb_flush_asid(t, 1);
+    CHECK(!code_is_at(a, 0x6000, 9));
+    tlb_set_code_at(a, 0x6000, 9);
+    tlb_flush_all(t);
+    CHECK(!code_is_at(a, 0x6000, 9));
+    tlb_set_code_at(a, 0x6000, 9);
+    tlb_drop_host(t, ram, 4096); /* whoever unmaps memory cannot say which pages had code */
+    CHECK(!code_is_at(a, 0x6000, 9));
+}
+
 static void fence_of_one_asid_leaves_others_and_global_pages(void **state)
 {
     struct tlb_ctx *k = kernel(1);
@@ -170,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(switching_address_spaces_flushes_nothing),
         T(fence_of_a_page_drops_that_page_only),
+        T(fences_drop_the_places_of_code_pages),
         T(fence_of_one_asid_leaves_others_and_global_pages),
         T(fence_inside_a_superpage_drops_every_piece),
         T(fence_between_superpages_leaves_them),

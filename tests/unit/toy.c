@@ -33,6 +33,12 @@ static uint32_t mode(const struct vcpu *v)
     return 0;
 }
 
+static bool moves(const struct vcpu *v)
+{
+    (void)v;
+    return false; /* all or none: the option says */
+}
+
 static bool fetch(struct vcpu *v, gva va, const uint8_t **host, gpa *pa)
 {
     *host = bus_mem(v->bus, va, 2);
@@ -237,6 +243,7 @@ static void translate(const struct vcpu *v, const struct guest_block *b, struct 
     const struct toy_insn *i = b->insns;
 
     (void)v;
+    ir->pic = b->pic;
     for (unsigned n = 0; n < b->count; n++)
         translate_one(ir, b->pc + 4 * n, &i[n]);
     if (!is_end(op_of(i[b->count - 1].word)))
@@ -292,6 +299,7 @@ const struct isa_ops toy_isa = {
     .hot_f = hot,
     .hot_f_count = sizeof hot,
     .mode = mode,
+    .moves = moves,
     .fetch = fetch,
     .decode = decode,
     .translate = translate,

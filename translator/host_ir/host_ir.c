@@ -20,6 +20,7 @@ enum flow { NEXT, FAULT, EXIT_INTERP, EXIT_TO_PC, EXIT_LINK_TO };
 struct run {
     struct vcpu *v;
     unsigned link; /* of the exit taken */
+    gva base;      /* position-independent block: of its page, else 0 */
     uint64_t val[IR_MAX];
 };
 
@@ -46,11 +47,11 @@ static enum tb_compiled compile(struct translator *t, struct tb *tb, const struc
     return TB_COMPILED;
 }
 
-static enum flow start_insn(struct vcpu *v, const struct ir_insn *i, bool first)
+static enum flow start_insn(struct vcpu *v, const struct ir_insn *i, gva base, bool first)
 {
     if (!first)
         v->icount++;
-    v->pc = (gva)i->imm;
+    v->pc = base + (gva)i->imm;
     v->npc = v->pc + i->sub;
     return NEXT;
 }
@@ -120,8 +121,8 @@ static enum flow call(struct run *r, const struct ir_insn *i, uint64_t *out)
 static enum flow control(struct run *r, const struct ir_insn *i)
 {
     switch (i->op) {
-    case IR_brcond: return ir_holds(i->sub, r->val[i->a], r->val[i->b]) ? leave_to(r, i, (gva)i->imm) : NEXT;
-    case IR_jump: return leave_to(r, i, (gva)i->imm);
+    case IR_brcond: return ir_holds(i->sub, r->val[i->a], r->val[i->b]) ? leave_to(r, i, r->base + (gva)i->imm) : NEXT;
+    case IR_jump: return leave_to(r, i, r->base + (gva)i->imm);
     case IR_jumpr: return leave_to(r, i, r->val[i->a]);
     default: return leave_to(r, i, r->v->npc);
     }
@@ -142,8 +143,9 @@ static enum flow operate(struct run *r, const struct ir_insn *i, uint64_t *out, 
 
     switch (i->op) {
     case IR_nop: return NEXT;
-    case IR_insn: return start_insn(v, i, first);
+    case IR_insn: return start_insn(v, i, r->base, first);
     case IR_const: *out = (uint64_t)i->imm; return NEXT;
+    case IR_page: *out = r->base + (uint64_t)i->imm; return NEXT;
     case IR_getr: *out = v->r[i->imm]; return NEXT;
     case IR_setr: v->r[i->imm] = r->val[i->a]; return NEXT;
     case IR_getf: *out = v->f[i->imm]; return NEXT;
@@ -187,21 +189,20 @@ static enum flow interpret(struct run *r, const struct tb *tb)
     return EXIT_INTERP; /* not reached: the checker saw an end */
 }
 
-static bool ids_hold(const struct vcpu *v, const struct tb *tb)
-{
-    return v->ctx->code_id[CODE_SLOT(tb->pc)] == tb->code_id &&
-           (!tb->code_id2 || v->ctx->code_id[CODE_SLOT(tb->pc + PAGE_SIZE)] == tb->code_id2);
-}
-
 static struct tb_exit run(struct vcpu *v, struct tb *tb)
 {
     struct run r;
 
     r.v = v;
     for (;;) {
-        enum flow f = interpret(&r, tb);
+        enum flow f;
         struct tb *to;
+        gva target;
         bool back;
+
+        r.base = tb->mode & TB_PIC ? v->pc & PAGE_MASK : 0;
+        v->pc_page = r.base;
+        f = interpret(&r, tb);
 
         if (f == FAULT)
             return (struct tb_exit){TB_EXIT_FAULT, tb, 0};
@@ -209,14 +210,15 @@ static struct tb_exit run(struct vcpu *v, struct tb *tb)
             return (struct tb_exit){TB_EXIT_INTERP, tb, 0};
         if (f == EXIT_TO_PC)
             return (struct tb_exit){TB_EXIT_LOOKUP, tb, 0};
-        back = tb->link[r.link].target <= v->pc;
-        v->pc = tb->link[r.link].target;
+        target = r.base + tb->link[r.link].target;
+        back = target <= v->pc;
+        v->pc = target;
         if (back && atomic_load_explicit(&v->attention, memory_order_relaxed))
             return (struct tb_exit){TB_EXIT_ATTENTION, tb, 0};
         to = __atomic_load_n(&tb->link[r.link].to, __ATOMIC_ACQUIRE);
         if (!to)
             return (struct tb_exit){TB_EXIT_LINK, tb, r.link};
-        if (!ids_hold(v, to))
+        if (!tb_ids_hold(v->ctx, to, target))
             return (struct tb_exit){TB_EXIT_LOOKUP, tb, 0};
         tb = to;
     }

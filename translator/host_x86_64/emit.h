@@ -8,6 +8,7 @@
  *   rbx rsi rdi r8-r14   homes of ten guest integer registers (isa->hot_r), true at every block boundary
  *   xmm0 xmm1      scratch
  *   xmm2-xmm14     homes of thirteen FP registers (isa->hot_f), true while v->fp_live; MXCSR is then the guest's
+ *   v->pc_page     of a position-independent block: the gva of its page, from which all its addresses count
  *   xmm15          instructions retired, not yet added to v->icount (an addition to memory in every block costs 10 to 30 %
  *                  in short loops, for it waits for the one before)
  *
@@ -53,7 +54,7 @@ struct host_state {
     const uint8_t *load[7], *loadf[7], *store[7], *amo, *lr[7], *sc[7], *exec, *call[2], *fp_call, *fenter;
 };
 
-enum loc { LOC_NONE, LOC_CONST, LOC_HOME, LOC_MEM, LOC_TEMP, LOC_SPILL, LOC_FUSED };
+enum loc { LOC_NONE, LOC_CONST, LOC_PAGE, LOC_HOME, LOC_MEM, LOC_TEMP, LOC_SPILL, LOC_FUSED };
 
 struct val {
     uint8_t loc;   /* enum loc */
@@ -110,7 +111,7 @@ struct emit {
     unsigned count, i;
     gva pc;
     unsigned len, done; /* bytes of the current instruction; how many come before it */
-    bool failed, fp_on;
+    bool failed, fp_on, pic;
     uint32_t fboxed;    /* guest FP registers known to hold boxed singles */
     uint8_t pinned, xpinned;
     uint16_t temp[3];   /* value in rax, rcx, rdx; NO_VAL, ANON */
@@ -138,6 +139,7 @@ void forget_cached(struct emit *e);              /* scratch registers hold no co
 void take(struct emit *e, unsigned r);           /* make scratch register r free (its value moves), anonymous until end_op */
 void take_all(struct emit *e);                   /* all three; values that are not used later stay readable by peek only */
 void spill_temps(struct emit *e, unsigned mask); /* move values live after this operation out of the scratch registers in mask */
+void put_pc(struct emit *e, unsigned r, gva pc);  /* r = pc, counted as the block's is; flags are kept */
 bool is_const(const struct emit *e, unsigned v, int64_t *c);
 bool is_imm32(const struct emit *e, unsigned v, int64_t *c);
 struct rm opnd(struct emit *e, unsigned v);      /* register or memory; a constant is loaded into a scratch register */

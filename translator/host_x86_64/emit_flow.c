@@ -31,7 +31,7 @@ void cold_enter(struct emit *e, struct cold *c)
 
 void cold_context(struct emit *e, const struct cold *c)
 {
-    asm_mov_imm(&e->a, RDX, (int64_t)c->pc);
+    put_pc(e, RDX, c->pc);
     asm_mov_imm(&e->a, RCX, c->done);
 }
 
@@ -52,7 +52,7 @@ static void cold_attention(struct emit *e, struct cold *c)
     cold_enter(e, c);
     if (c->a)
         retire(e, -1);
-    asm_mov_imm(&e->a, RDX, (int64_t)c->pc);
+    put_pc(e, RDX, c->pc);
     asm_jmp(&e->a, e->h->exit_attention);
 }
 
@@ -77,7 +77,7 @@ static void exit_at(struct emit *e, uint8_t *disp, gva target);
 static void cold_far_exit(struct emit *e, struct cold *c)
 {
     cold_enter(e, c);
-    asm_mov_imm(&e->a, RDX, (int64_t)c->pc);
+    put_pc(e, RDX, c->pc);
     asm_jmp(&e->a, e->h->jump);
 }
 
@@ -93,10 +93,38 @@ static void exit_at(struct emit *e, uint8_t *disp, gva target)
     }
 }
 
+/* As distances, for addresses that count from a page may be below it. */
+static bool backwards(const struct emit *e, gva target) { return (int64_t)(target - e->pc) <= 0; }
+
+/* To where a position-independent block must say its address: entry_checked wants it. */
+static bool leaves_page(const struct emit *e, gva target) { return e->pic && target & PAGE_MASK; }
+
 static void exit_jump(struct emit *e, gva target)
 {
+    if (leaves_page(e, target))
+        put_pc(e, RDX, target);
     align_disp(e, 1);
     exit_at(e, asm_jmp_fwd(&e->a), target);
+}
+
+static void cold_leave_page(struct emit *e, struct cold *c)
+{
+    cold_enter(e, c);
+    exit_jump(e, c->x);
+}
+
+/* On condition cc, with everything counted. */
+static void exit_if(struct emit *e, enum cc cc, gva target)
+{
+    if (leaves_page(e, target)) {
+        struct cold *c = cold_new(e, cold_leave_page);
+
+        c->from = asm_jcc_fwd(&e->a, cc);
+        c->x = target;
+    } else {
+        align_disp(e, 2);
+        exit_at(e, asm_jcc_fwd(&e->a, cc), target);
+    }
 }
 
 static void cold_side_exit(struct emit *e, struct cold *c)
@@ -121,18 +149,17 @@ static void brcond_back(struct emit *e, const struct ir_insn *in)
 static void brcond(struct emit *e, const struct ir_insn *in)
 {
     struct cold *c;
-    bool back = (gva)in->imm <= e->pc;
+    bool back = backwards(e, (gva)in->imm);
     const struct ir_insn *next = in + 1;
     enum cc cc;
 
     if (e->i + 1 < e->count &&
         next->op == IR_jump) { /* the end: count and poll once, then jump straight from the condition */
         retire(e, (int)e->done + 1);
-        if (back || (gva)next->imm <= e->pc)
+        if (back || backwards(e, (gva)next->imm))
             poll(e, e->pc, true);
         cc = emit_compare(e, in->a, in->b, in->sub);
-        align_disp(e, 2);
-        exit_at(e, asm_jcc_fwd(&e->a, cc), (gva)in->imm);
+        exit_if(e, cc, (gva)in->imm);
         exit_jump(e, (gva)next->imm);
         e->count = e->i + 1;
         return;
@@ -151,7 +178,7 @@ static void brcond(struct emit *e, const struct ir_insn *in)
 static void jump(struct emit *e, gva target)
 {
     retire(e, (int)e->done + 1);
-    if (target <= e->pc)
+    if (backwards(e, target))
         poll(e, target, false);
     exit_jump(e, target);
 }
@@ -200,7 +227,7 @@ static void exec(struct emit *e, const struct ir_insn *in)
     kill_all_aliases(e);
     take_all(e);
     asm_mov_imm(a, RAX, in->imm);
-    asm_mov_imm(a, RDX, (int64_t)e->pc);
+    put_pc(e, RDX, e->pc);
     asm_mov_imm(a, RCX, e->done | e->len << 16);
     asm_call(a, e->h->exec);
     e->fp_on = false;
@@ -273,7 +300,8 @@ bool emit_flow(struct emit *e, const struct ir_insn *in)
 {
     switch (in->op) {
     case IR_nop:
-    case IR_const: break;
+    case IR_const:
+    case IR_page: break;
     case IR_insn: insn_boundary(e, in); break;
     case IR_setr: set_guest(e, (unsigned)in->imm, in->a); break;
     case IR_exec: exec(e, in); break;

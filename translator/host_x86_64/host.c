@@ -105,7 +105,14 @@ static bool room_left(const struct emit *e) { return e->a.end - e->a.p >= ROOM_P
 static void cold_wrong_page(struct emit *e, struct cold *c)
 {
     cold_enter(e, c);
-    asm_mov_imm(&e->a, RDX, (int64_t)e->tb->pc);
+    put_pc(e, RDX, e->tb->pc);
+    asm_jmp(&e->a, e->h->exit_lookup);
+}
+
+/* Likewise, with the pc in rdx. */
+static void cold_wrong_page_rdx(struct emit *e, struct cold *c)
+{
+    cold_enter(e, c);
     asm_jmp(&e->a, e->h->exit_lookup);
 }
 
@@ -116,7 +123,35 @@ static void check_page(struct emit *e, uint8_t **from, gva va, uint32_t id)
     *from = asm_jcc_fwd(&e->a, CC_NE);
 }
 
-static void emit_main(struct emit *e)
+/* Whether code page id is at the gva in r. */
+static void check_code_at(struct emit *e, struct cold *c, unsigned r, uint32_t id)
+{
+    int at = (int)(offsetof(struct tlb_ctx, code_at) + sizeof(struct code_at) * CODE_ENTRY(id));
+
+    asm_alu(&e->a, OP_W, ALU_CMP, r, rm_mem(R15, at + (int)offsetof(struct code_at, va)));
+    c->from = asm_jcc_fwd(&e->a, CC_NE);
+    asm_op_tail(&e->a, 0x81, ALU_CMP, rm_mem(R15, at + (int)offsetof(struct code_at, id)), 4);
+    asm_32(&e->a, id);
+    c->more[0] = asm_jcc_fwd(&e->a, CC_NE);
+}
+
+/* entry_checked of a position-independent block: rdx is its address. */
+static void enter_pic(struct emit *e)
+{
+    struct tb *tb = e->tb;
+
+    tb->entry_checked = asm_here(&e->a);
+    asm_lea(&e->a, RAX, rm_mem(RDX, -(int64_t)tb->pc));
+    check_code_at(e, cold_new(e, cold_wrong_page_rdx), RAX, tb->code_id);
+    asm_store(&e->a, V_MEM(pc_page), RAX);
+    tb->entry = asm_here(&e->a);
+    if (!tb->code_id2)
+        return;
+    put_pc(e, RAX, PAGE_SIZE);
+    check_code_at(e, cold_new(e, cold_wrong_page), RAX, tb->code_id2);
+}
+
+static void enter_at(struct emit *e)
 {
     struct cold *c = cold_new(e, cold_wrong_page);
     struct tb *tb = e->tb;
@@ -126,6 +161,14 @@ static void emit_main(struct emit *e)
     tb->entry = asm_here(&e->a);
     if (tb->code_id2)
         check_page(e, &c->more[0], tb->pc + PAGE_SIZE, tb->code_id2);
+}
+
+static void emit_main(struct emit *e)
+{
+    if (e->pic)
+        enter_pic(e);
+    else
+        enter_at(e);
     for (e->i = 0; e->i < e->count && !e->failed; e->i++) {
         if (room_left(e))
             emit_op(e, &e->ir[e->i]);
@@ -154,6 +197,7 @@ static bool try_compile(struct translator *t, struct emit *e, const struct ir *i
     e->ir = ir->insn;
     e->count = ir->count;
     e->failed = e->fp_on = false;
+    e->pic = tb->mode & TB_PIC;
     e->fboxed = 0;
     e->pc = tb->pc;
     e->len = e->done = e->ncold = e->nexits = 0;
@@ -201,7 +245,7 @@ static struct tb_exit exit_by_link(struct vcpu *v, struct tb *tb, unsigned behin
 {
     unsigned index = tb->nlinks - 1u - behind;
 
-    v->pc = tb->link[index].target;
+    v->pc = tb->link[index].target + (tb->mode & TB_PIC ? v->pc_page : 0);
     return (struct tb_exit){.kind = TB_EXIT_LINK, .tb = tb, .index = index};
 }
 
@@ -212,6 +256,7 @@ static struct tb_exit run(struct vcpu *v, struct tb *tb)
     struct entered x;
 
     memcpy(&enter, &stubs, sizeof enter);
+    v->pc_page = v->pc & PAGE_MASK;
     x = enter(v, tb->entry);
     if ((x.kind & 0xff) == TB_EXIT_LINK)
         return exit_by_link(v, x.tb, (unsigned)(x.kind >> 8));

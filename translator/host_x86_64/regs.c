@@ -24,7 +24,7 @@ static unsigned taken_by(const struct emit *e, unsigned i)
                     return 0;
             return g + 1;
         }
-        if (in->op != IR_const && in->op != IR_getr && in->op != IR_getf)
+        if (in->op != IR_const && in->op != IR_page && in->op != IR_getr && in->op != IR_getf)
             return 0;
     }
     return 0;
@@ -83,10 +83,12 @@ void prepare(struct emit *e)
         use(e, in->a, i);
         use(e, in->b, i);
         use(e, in->c, i);
-        if (o->result != '-' && in->op != IR_getr && in->op != IR_getf && in->op != IR_const)
+        if (o->result != '-' && in->op != IR_getr && in->op != IR_getf && in->op != IR_const && in->op != IR_page)
             e->val[i].into = (uint8_t)taken_by(e, i);
         if (in->op == IR_const)
             e->val[i].loc = LOC_CONST;
+        if (in->op == IR_page)
+            e->val[i].loc = LOC_PAGE;
     }
     prepare_groups(e);
     for (unsigned g = 0; g < 64; g++)
@@ -117,7 +119,7 @@ void free_val(struct emit *e, unsigned v)
     } else if (x->loc == LOC_SPILL) {
         e->slots &= ~(UINT64_C(1) << x->reg);
     }
-    if (x->loc != LOC_CONST)
+    if (x->loc != LOC_CONST && x->loc != LOC_PAGE) /* those are made where they are used */
         x->loc = LOC_NONE;
 }
 
@@ -249,6 +251,17 @@ void spill_temps(struct emit *e, unsigned mask)
             spill(e, r);
 }
 
+void put_pc(struct emit *e, unsigned r, gva pc)
+{
+    if (!e->pic) {
+        asm_mov_imm(&e->a, r, (int64_t)pc);
+        return;
+    }
+    asm_load(&e->a, r, V_MEM(pc_page));
+    if (pc)
+        asm_lea(&e->a, r, rm_mem(r, (int64_t)pc));
+}
+
 bool is_const(const struct emit *e, unsigned v, int64_t *c)
 {
     if (e->val[v].loc != LOC_CONST)
@@ -289,9 +302,12 @@ unsigned opnd_reg(struct emit *e, unsigned v)
         return in_reg(e, v);
     }
     r = alloc(e);
-    if (x->loc == LOC_CONST) {
+    if (x->loc == LOC_CONST || x->loc == LOC_PAGE) {
         e->temp[r] = ANON;
-        asm_mov_imm(&e->a, r, e->ir[v].imm);
+        if (x->loc == LOC_CONST)
+            asm_mov_imm(&e->a, r, e->ir[v].imm);
+        else
+            put_pc(e, r, (gva)e->ir[v].imm);
         return r;
     }
     asm_load(&e->a, r, opnd(e, v));
@@ -314,6 +330,8 @@ void load_opnd(struct emit *e, unsigned r, unsigned v)
 
     if (is_const(e, v, &c))
         asm_mov_imm(&e->a, r, c);
+    else if (e->val[v].loc == LOC_PAGE)
+        put_pc(e, r, (gva)e->ir[v].imm);
     else if (in_reg(e, v) != r)
         asm_load(&e->a, r, opnd(e, v));
     e->pinned = pinned; /* it has been read */
