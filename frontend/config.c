@@ -403,7 +403,7 @@ static bool finish_drives(struct machine_config *c, struct err *e)
         const char *drive = device_prop(d, "drive");
         struct drive_config *found;
 
-        if (d->type->kind != DEVICE_BLK)
+        if (d->type->kind != DEVICE_BLK && d->type->kind != DEVICE_NVME_NS && (d->type->kind != DEVICE_NVME || !drive))
             continue;
         if (!drive)
             return err_set(e, "-device %s: needs drive=ID", d->type->name);

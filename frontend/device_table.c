@@ -9,6 +9,11 @@
 #define BLK_PROPS                                                                                                      \
     "drive,serial,num-queues,queue-size,write-cache,config-wce,discard,write-zeroes,logical_block_size,physical_"      \
     "block_size"
+#define NVME_PROPS                                                                                                     \
+    "drive,serial,num_queues,max_ioqpairs,msix_qsize,mdts,logical_block_size,physical_block_size,discard_granularity," \
+    "write-cache,share-rw"
+#define NVME_NS_PROPS                                                                                                  \
+    "drive,bus,id,nsid,logical_block_size,physical_block_size,discard_granularity,write-cache,share-rw,bootindex"
 #define RNG_PROPS "rng,max-bytes,period"
 #define SERIAL_PROPS "max_ports"
 #define PORT_PROPS "chardev,name,nr,bus,id"
@@ -18,6 +23,8 @@ static const struct device_type types[] = {
     {"virtio-blk-pci", DEVICE_BLK, TRANSPORT_PCI, false, BLK_PROPS, "disk on PCI"},
     {"virtio-blk-pci-non-transitional", DEVICE_BLK, TRANSPORT_PCI, true, BLK_PROPS, NULL},
     {"virtio-blk", DEVICE_BLK, TRANSPORT_PCI, false, BLK_PROPS, NULL},
+    {"nvme", DEVICE_NVME, TRANSPORT_PCI, false, NVME_PROPS, "NVMe controller, with a disk or with nvme-ns"},
+    {"nvme-ns", DEVICE_NVME_NS, TRANSPORT_NVME, false, NVME_NS_PROPS, "disk on the NVMe controller before it"},
     {"virtio-rng-device", DEVICE_RNG, TRANSPORT_MMIO, false, RNG_PROPS, "random numbers of the host, virtio-mmio"},
     {"virtio-rng-pci", DEVICE_RNG, TRANSPORT_PCI, false, RNG_PROPS, "random numbers of the host, PCI"},
     {"virtio-rng-pci-non-transitional", DEVICE_RNG, TRANSPORT_PCI, true, RNG_PROPS, NULL},
@@ -36,6 +43,7 @@ static const char *const transport_props[] = {
         ("id,bus,addr,event_idx,indirect_desc,packed,iommu_platform,bootindex,disable-legacy,disable-modern,"
          "vectors,romfile,multifunction"),
     [TRANSPORT_PORT] = "",
+    [TRANSPORT_NVME] = "",
 };
 
 /* Names beginning so exist in QEMU and mean something we would have to leave out. */
@@ -50,7 +58,7 @@ static const struct {
     {"virtio-balloon", "the balloon is not there yet"},
     {"virtio-scsi", "SCSI is not there yet; use virtio-blk-device or virtio-blk-pci"},
     {"scsi-", "SCSI is not there yet; use virtio-blk-device or virtio-blk-pci"},
-    {"nvme", "NVMe is not there yet; use virtio-blk-device or virtio-blk-pci"},
+    {"nvme-subsys", "NVMe subsystems are not there yet; use nvme and nvme-ns"},
     {"virtio-gpu", "displays are not there yet"},
     {"VGA", "displays are not there yet"},
     {"bochs-display", "displays are not there yet"},

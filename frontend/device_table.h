@@ -5,8 +5,21 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum device_kind { DEVICE_BLK, DEVICE_RNG, DEVICE_SERIAL, DEVICE_CONSOLE, DEVICE_PORT };
-enum device_transport { TRANSPORT_MMIO, TRANSPORT_PCI, TRANSPORT_PORT /* sits on a virtio-serial device */ };
+enum device_kind {
+    DEVICE_BLK,
+    DEVICE_RNG,
+    DEVICE_SERIAL,
+    DEVICE_CONSOLE,
+    DEVICE_PORT,
+    DEVICE_NVME,
+    DEVICE_NVME_NS,
+};
+enum device_transport {
+    TRANSPORT_MMIO,
+    TRANSPORT_PCI,
+    TRANSPORT_PORT, /* sits on a virtio-serial device */
+    TRANSPORT_NVME, /* sits on an NVMe controller */
+};
 
 struct device_type {
     const char *name;

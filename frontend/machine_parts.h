@@ -92,8 +92,15 @@ void machine_close_io(struct machine *m);
 /* machine_devices.c */
 bool machine_build_board(struct machine *m, struct err *e);
 bool machine_build_htif(struct machine *m, struct err *e);
-/* virtio devices of the config. machine_virtio.c */
+/* The devices of the config. machine_virtio.c */
 bool machine_build_virtio(struct machine *m, struct err *e);
+/* Their properties: *val is left alone when the property was not given. */
+bool device_number(const struct device_config *d, const char *key, uint64_t max, uint64_t *val, struct err *e);
+bool device_flag(const struct device_config *d, const char *key, bool *val, struct err *e);
+bool device_pci_addr(const struct device_config *d, int *devfn, struct err *e); /* bus= and addr=; -1: any slot */
+/* machine_disks.c */
+struct virtio_dev *machine_make_blk(struct machine *m, const struct device_config *d, const char *name, struct err *e);
+bool machine_build_nvme(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 /* Take d (NULL: out of memory, or e is set already when `made`) into the list. */
 bool machine_adopt(struct machine *m, struct device *d, struct err *e);
 const char *machine_device_name(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,10 +1,9 @@
-/* The virtio devices a config asks for, on their transports. */
+/* The devices a config asks for with -device, on their transports; the disks among them are made in machine_disks.c. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "devices/pci_host.h"
-#include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
 #include "devices/virtio_pci.h"
@@ -12,7 +11,7 @@
 #include "frontend/board_virt.h"
 #include "frontend/machine_parts.h"
 
-static bool number(const struct device_config *d, const char *key, uint64_t max, uint64_t *val, struct err *e)
+bool device_number(const struct device_config *d, const char *key, uint64_t max, uint64_t *val, struct err *e)
 {
     const char *text = device_prop(d, key);
 
@@ -23,7 +22,7 @@ static bool number(const struct device_config *d, const char *key, uint64_t max,
     return true;
 }
 
-static bool flag(const struct device_config *d, const char *key, bool *val, struct err *e)
+bool device_flag(const struct device_config *d, const char *key, bool *val, struct err *e)
 {
     const char *text = device_prop(d, key);
 
@@ -31,30 +30,25 @@ static bool flag(const struct device_config *d, const char *key, bool *val, stru
            err_set(e, "%s=%s: expected on or off", key, text);
 }
 
-static struct virtio_dev *make_blk(struct machine *m, const struct device_config *d, const char *name, struct err *e)
+/* addr=SLOT[.FUNCTION], hexadecimal as in QEMU. */
+bool device_pci_addr(const struct device_config *d, int *devfn, struct err *e)
 {
-    struct device_env env = machine_env(m);
-    struct virtio_blk_options o = {.serial = device_prop(d, "serial")};
-    uint64_t queues = 0, size = 0;
-    bool wce = true, discard = true, zeroes = true;
+    const char *text = device_prop(d, "addr"), *bus = device_prop(d, "bus");
+    char *end;
+    unsigned long slot, function = 0;
 
-    for (unsigned i = 0; i < m->config->drives; i++)
-        if (m->config->drive[i].id && !strcmp(m->config->drive[i].id, device_prop(d, "drive")))
-            o.block = m->block[i];
-    if (!number(d, "num-queues", VIRTIO_QUEUES_MAX, &queues, e) || !number(d, "queue-size", 1024, &size, e) ||
-        !flag(d, "packed", &o.packed, e) || !flag(d, "config-wce", &wce, e) || !flag(d, "discard", &discard, e) ||
-        !flag(d, "write-zeroes", &zeroes, e))
-        return NULL;
-    if (size && !is_pow2(size)) {
-        err_set(e, "queue-size=%llu: expected a power of two", (unsigned long long)size);
-        return NULL;
-    }
-    o.queues = (unsigned)queues;
-    o.queue_size = (unsigned)size;
-    o.no_config_wce = !wce;
-    o.no_discard = !discard;
-    o.no_write_zeroes = !zeroes;
-    return virtio_blk_new(&env, name, &o, e);
+    *devfn = -1;
+    if (bus && strcmp(bus, "pcie.0") && strcmp(bus, "pci.0"))
+        return err_set(e, "bus=%s: there is pcie.0", bus);
+    if (!text)
+        return true;
+    slot = strtoul(text, &end, 16);
+    if (*end == '.')
+        function = strtoul(end + 1, &end, 16);
+    if (end == text || *end || slot > 31 || function > 7 || (!slot && !function))
+        return err_set(e, "addr=%s: expected a slot, 1 to 1f", text);
+    *devfn = (int)(slot * 8 + function);
+    return true;
 }
 
 static struct virtio_dev *make_rng(struct machine *m, const struct device_config *d, const char *name, struct err *e)
@@ -63,8 +57,8 @@ static struct virtio_dev *make_rng(struct machine *m, const struct device_config
     struct virtio_rng_options o = {0};
     uint64_t period = 0;
 
-    if (!number(d, "max-bytes", UINT64_MAX, &o.max_bytes, e) || !number(d, "period", UINT32_MAX, &period, e) ||
-        !flag(d, "packed", &o.packed, e))
+    if (!device_number(d, "max-bytes", UINT64_MAX, &o.max_bytes, e) ||
+        !device_number(d, "period", UINT32_MAX, &period, e) || !device_flag(d, "packed", &o.packed, e))
         return NULL;
     o.period_ns = period * 1000000;
     return virtio_rng_new(&env, name, &o, e);
@@ -93,7 +87,7 @@ static struct virtio_dev *make_serial(struct machine *m, const struct device_con
     uint64_t max = 0;
     struct virtio_dev *v;
 
-    if (!number(d, "max_ports", VIRTIO_CONSOLE_PORTS_MAX, &max, e) || !flag(d, "packed", &o.packed, e))
+    if (!device_number(d, "max_ports", VIRTIO_CONSOLE_PORTS_MAX, &max, e) || !device_flag(d, "packed", &o.packed, e))
         return NULL;
     o.max_ports = (unsigned)max;
     v = virtio_console_new(&env, name, &o, e);
@@ -108,7 +102,7 @@ static struct virtio_dev *make_serial(struct machine *m, const struct device_con
         c = machine_chardev(m, chardev ? config_chardev_find(m->config, chardev) : PORT_NONE);
         if (!c)
             err_set(e, "chardev=%s: too many users", chardev);
-        if (!c || !number(p, "nr", VIRTIO_CONSOLE_PORTS_MAX - 1, &nr, e) ||
+        if (!c || !device_number(p, "nr", VIRTIO_CONSOLE_PORTS_MAX - 1, &nr, e) ||
             !virtio_console_add_port(v, nr == UINT64_MAX ? -1 : (int)nr, device_prop(p, "name"),
                                      p->type->kind == DEVICE_CONSOLE, c, e)) {
             err_prefix(e, "-device %s", p->type->name);
@@ -142,40 +136,18 @@ static bool plug_mmio(struct machine *m, const struct device_config *d, struct v
     return virtio_mmio_plug(m->slot[n], v, e);
 }
 
-/* addr=SLOT[.FUNCTION], hexadecimal as in QEMU. */
-static bool pci_addr(const struct device_config *d, int *devfn, struct err *e)
-{
-    const char *text = device_prop(d, "addr");
-    char *end;
-    unsigned long slot, function = 0;
-
-    *devfn = -1;
-    if (!text)
-        return true;
-    slot = strtoul(text, &end, 16);
-    if (*end == '.')
-        function = strtoul(end + 1, &end, 16);
-    if (end == text || *end || slot > 31 || function > 7 || (!slot && !function))
-        return err_set(e, "addr=%s: expected a slot, 1 to 1f", text);
-    *devfn = (int)(slot * 8 + function);
-    return true;
-}
-
 static bool plug_pci(struct machine *m, const struct device_config *d, struct virtio_dev *v, const char *name,
                      struct err *e)
 {
     struct device_env env = machine_env(m);
     struct virtio_pci_options o = {0};
-    const char *bus = device_prop(d, "bus");
     struct pci_device *p;
     uint64_t vectors = UINT64_MAX;
     int devfn;
 
-    if (bus && strcmp(bus, "pcie.0") && strcmp(bus, "pci.0"))
-        return err_set(e, "bus=%s: there is pcie.0", bus);
     o.modern_only = d->type->modern;
-    if (!flag(d, "disable-legacy", &o.modern_only, e) || !pci_addr(d, &devfn, e) ||
-        !number(d, "vectors", PCI_MSIX_MAX, &vectors, e))
+    if (!device_flag(d, "disable-legacy", &o.modern_only, e) || !device_pci_addr(d, &devfn, e) ||
+        !device_number(d, "vectors", PCI_MSIX_MAX, &vectors, e))
         return false;
     o.no_msix = !vectors;
     o.vectors = vectors == UINT64_MAX ? 0 : (unsigned)vectors;
@@ -187,15 +159,20 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
 {
     static struct virtio_dev *(*const make[])(struct machine *, const struct device_config *, const char *,
                                               struct err *) = {
-        [DEVICE_BLK] = make_blk, [DEVICE_RNG] = make_rng, [DEVICE_SERIAL] = make_serial};
-    static const char *const names[] = {
-        [DEVICE_BLK] = "virtio-blk", [DEVICE_RNG] = "virtio-rng", [DEVICE_SERIAL] = "virtio-serial"};
+        [DEVICE_BLK] = machine_make_blk, [DEVICE_RNG] = make_rng, [DEVICE_SERIAL] = make_serial};
+    static const char *const names[] = {[DEVICE_BLK] = "virtio-blk",
+                                        [DEVICE_RNG] = "virtio-rng",
+                                        [DEVICE_SERIAL] = "virtio-serial",
+                                        [DEVICE_NVME] = "nvme"};
     const char *id = device_prop(d, "id");
     unsigned self = (unsigned)(d - m->config->device);
     const char *name =
         id ? machine_device_name(m, "%s", id) : machine_device_name(m, "%s.%u", names[d->type->kind], self);
-    struct virtio_dev *v = make[d->type->kind](m, d, name, e);
+    struct virtio_dev *v;
 
+    if (d->type->kind == DEVICE_NVME)
+        return machine_build_nvme(m, d, name, e);
+    v = make[d->type->kind](m, d, name, e);
     if (!v || !machine_adopt(m, &v->dev, e))
         return false;
     if (d->type->transport == TRANSPORT_MMIO)
@@ -208,7 +185,7 @@ bool machine_build_virtio(struct machine *m, struct err *e)
     for (unsigned i = 0; i < m->config->devices; i++) {
         const struct device_config *d = &m->config->device[i];
 
-        if (d->type->transport != TRANSPORT_PORT && !build(m, d, e))
+        if (d->type->transport != TRANSPORT_PORT && d->type->transport != TRANSPORT_NVME && !build(m, d, e))
             return err_prefix(e, "-device %s", d->type->name);
     }
     return true;

@@ -10,6 +10,11 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev 2>/dev/null
 mkdir -p /dev/pts && mount -t devpts devpts /dev/pts 2>/dev/null
 while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules
+nvme=
+if grep -qs 0x010802 /sys/bus/pci/devices/*/class; then
+    while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.nvme
+    nvme=1
+fi
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=${TERM:-linux} PS1='guise:\w# '
 hostname guise
 init=/sbin/init root=
@@ -43,12 +48,14 @@ if [ -n "$root" ]; then
         exec switch_root /newroot $init
     fi
     echo "guise: no file system on $root; here is a shell"
-elif [ -b /dev/vda ]; then
-    if ! mount /dev/vda /disk 2>/dev/null; then
+else
+    disk=/dev/vda
+    [ -b $disk ] || [ -z "$nvme" ] || { disk=/dev/nvme0n1 && wait_for $disk; }
+    if [ -b $disk ] && ! mount $disk /disk 2>/dev/null; then
         # Only a disk that holds nothing at all is given a file system.
-        if [ -z "$(dd if=/dev/vda bs=64k count=1 2>/dev/null | tr -d '\000' | head -c 1)" ]; then
-            mke2fs -q /dev/vda >/dev/null 2>&1
-            mount /dev/vda /disk 2>/dev/null
+        if [ -z "$(dd if=$disk bs=64k count=1 2>/dev/null | tr -d '\000' | head -c 1)" ]; then
+            mke2fs -q $disk >/dev/null 2>&1
+            mount $disk /disk 2>/dev/null
         fi
     fi
 fi

@@ -29,8 +29,11 @@ need() {
     *.xz) xz -dc "$file" >"$tmp/lib/modules/$1.ko" ;;
     *) cp "$file" "$tmp/lib/modules/$1.ko" ;;
     esac
-    echo "$1.ko" >>"$tmp/modules"
+    echo "$1.ko" >>"$list"
 }
+list=$tmp/modules
 for m in virtio_mmio virtio_blk virtio_rng crc32c_generic ext4; do need "$m"; done
+list=$tmp/modules.nvme # loaded where there is such a controller
+need nvme
 (cd "$tmp" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$out.new"
 mv "$out.new" "$out"

@@ -68,6 +68,15 @@ static void restore_junk(struct device *d, struct fuzz_in *in)
     free(a);
 }
 
+void fuzz_disturb(struct device *d, struct fuzz_in *in)
+{
+    switch (fuzz_take(in, 1) & 3) {
+    case 0: save_and_restore(d); break;
+    case 1: restore_junk(d, in); break;
+    default: device_reset(d);
+    }
+}
+
 static void fill_ram(struct fuzz_machine *m, struct fuzz_in *in)
 {
     gpa at = FUZZ_RAM + fuzz_take(in, 2);

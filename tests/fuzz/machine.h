@@ -35,6 +35,9 @@ struct fuzz_machine {
 void fuzz_machine_open(struct fuzz_machine *m);
 void fuzz_machine_close(struct fuzz_machine *m);
 
+/* Reset d, save and restore it, or restore junk, as the input says. */
+void fuzz_disturb(struct device *d, struct fuzz_in *in);
+
 struct fuzz_target {
     struct device *dev;
     gpa (*address)(struct fuzz_in *in);               /* where the next access goes */
