@@ -117,7 +117,8 @@ struct image_ops {
     int (*map)(struct image *img, uint64_t off, uint64_t len, struct image_extent *x);
     /*
      * The host file and offset where [off, off + len) can be read or overwritten in place with no metadata change, for
-     * io_uring. -EAGAIN: use readv or writev. A write between _begin and _end keeps the place from being given away.
+     * io_uring. -EAGAIN: use readv or writev; also when it would have to wait for the host's disk (a table to load), as
+     * one thread calls it for all requests. A write between _begin and _end keeps the place from being given away.
      */
     int (*direct_begin)(struct image *img, uint64_t off, uint64_t len, bool write, int *fd, uint64_t *host_off);
     void (*direct_end)(struct image *img, uint64_t off, uint64_t len, bool write);
@@ -204,6 +205,9 @@ bool image_parse_prealloc(const char *s, enum image_prealloc *out);
 
 /* A throw-away overlay that takes all writes and owns base from then on; on failure base is closed. */
 struct image *overlay_new(struct image *base, struct err *e);
+/* Write what the overlay holds into its base, flush, and forget it. base: the same disk, writable; see the next. */
+int overlay_commit(struct image *overlay);
+struct image *overlay_set_base(struct image *overlay, struct image *base); /* the old one, the caller's again */
 
 /* Up to max pieces of iov[0..n) that cover bytes [skip, skip + len), into out; *bytes is what they cover. */
 unsigned iov_slice(struct iovec *out, unsigned max, const struct iovec *iov, unsigned n, uint64_t skip, uint64_t len,
@@ -212,5 +216,7 @@ void iov_to_buf(void *buf, const struct iovec *iov, unsigned n, uint64_t skip, u
 void iov_from_buf(const struct iovec *iov, unsigned n, uint64_t skip, const void *buf, uint64_t len);
 void iov_zero(const struct iovec *iov, unsigned n, uint64_t skip, uint64_t len);
 uint64_t iov_total(const struct iovec *iov, unsigned n);
+bool iov_is_zero(const struct iovec *iov, unsigned n);
+bool buf_is_zero(const void *buf, size_t len);
 
 #endif

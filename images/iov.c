@@ -78,3 +78,23 @@ uint64_t iov_total(const struct iovec *iov, unsigned n)
         sum += iov[i].iov_len;
     return sum;
 }
+
+/* Most data differs in its first bytes; for the rest the C library compares wider than we would. */
+bool buf_is_zero(const void *buf, size_t len)
+{
+    const uint8_t *p = buf;
+    size_t first = len < 16 ? len : 16;
+
+    for (size_t i = 0; i < first; i++)
+        if (p[i])
+            return false;
+    return len <= 16 || !memcmp(p, p + 16, len - 16);
+}
+
+bool iov_is_zero(const struct iovec *iov, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!buf_is_zero(iov[i].iov_base, iov[i].iov_len))
+            return false;
+    return true;
+}

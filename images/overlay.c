@@ -19,7 +19,7 @@
 enum { BLOCK = 4096, BLOCK_SHIFT = 12, WINDOW = 64 };
 
 struct overlay {
-    struct image *base; /* img->backing */
+    struct image *base; /* img->backing; NULL: lost (block_commit_overlay) */
     int fd;
     pthread_mutex_t copying;
     uint8_t *present; /* one bit a block; atomic access */
@@ -57,6 +57,11 @@ static int file_io(int fd, bool write, const struct iovec *iov, unsigned n, uint
     return 0;
 }
 
+static int base_readv(struct overlay *o, const struct iovec *iov, unsigned n, uint64_t off, unsigned flags)
+{
+    return o->base ? o->base->ops->readv(o->base, iov, n, off, flags) : -EIO;
+}
+
 static int overlay_readv(struct image *img, const struct iovec *iov, unsigned n, uint64_t off, unsigned flags)
 {
     struct overlay *o = img->priv;
@@ -73,7 +78,7 @@ static int overlay_readv(struct image *img, const struct iovec *iov, unsigned n,
             continue;
         run = (end << BLOCK_SHIFT) - pos;
         cnt = iov_slice(win, WINDOW, iov, n, done, run < total - done ? run : total - done, &run);
-        ret = here ? file_io(o->fd, false, win, cnt, pos) : o->base->ops->readv(o->base, win, cnt, pos, flags);
+        ret = here ? file_io(o->fd, false, win, cnt, pos) : base_readv(o, win, cnt, pos, flags);
         if (ret)
             return ret;
         done += run;
@@ -82,12 +87,13 @@ static int overlay_readv(struct image *img, const struct iovec *iov, unsigned n,
 }
 
 /* Write bytes [in, in + len) of block blk, the rest of which comes from the base if the block is absent. */
-static int write_part(struct overlay *o, uint64_t blk, unsigned in, const struct iovec *iov, unsigned n, uint64_t skip,
+static int write_part(struct image *img, uint64_t blk, unsigned in, const struct iovec *iov, unsigned n, uint64_t skip,
                       unsigned len)
 {
+    struct overlay *o = img->priv;
     uint8_t buf[BLOCK] = {0};
     uint64_t pos = blk << BLOCK_SHIFT;
-    struct iovec whole = {buf, o->base->size - pos < BLOCK ? o->base->size - pos : BLOCK};
+    struct iovec whole = {buf, img->size - pos < BLOCK ? img->size - pos : BLOCK};
     struct iovec part = {buf + in, len};
     int ret = 0;
 
@@ -96,7 +102,7 @@ static int write_part(struct overlay *o, uint64_t blk, unsigned in, const struct
         iov_to_buf(buf + in, iov, n, skip, len);
         ret = file_io(o->fd, true, &part, 1, pos + in);
     } else {
-        ret = o->base->ops->readv(o->base, &whole, 1, pos, 0);
+        ret = base_readv(o, &whole, 1, pos, 0);
         iov_to_buf(buf + in, iov, n, skip, len);
         if (!ret)
             ret = file_io(o->fd, true, &whole, 1, pos);
@@ -121,7 +127,7 @@ static int overlay_writev(struct image *img, const struct iovec *iov, unsigned n
 
         if (in || left < BLOCK) {
             len = BLOCK - in < left ? BLOCK - in : left;
-            ret = write_part(o, blk, in, iov, n, done, (unsigned)len);
+            ret = write_part(img, blk, in, iov, n, done, (unsigned)len);
         } else {
             struct iovec win[WINDOW];
             unsigned cnt = iov_slice(win, WINDOW, iov, n, done, left & ~(uint64_t)(BLOCK - 1), &len);
@@ -132,7 +138,7 @@ static int overlay_writev(struct image *img, const struct iovec *iov, unsigned n
             len &= ~(uint64_t)(BLOCK - 1); /* a tail cut by the window is written again, as a whole block or a part */
             if (!ret && !len) {
                 len = BLOCK;
-                ret = write_part(o, blk, 0, iov, n, done, BLOCK);
+                ret = write_part(img, blk, 0, iov, n, done, BLOCK);
             }
         }
         if (ret)
@@ -219,6 +225,57 @@ static const struct image_ops overlay_ops = {
     .write_zeroes = overlay_write_zeroes,
     .map = overlay_map,
 };
+
+struct image *overlay_set_base(struct image *img, struct image *base)
+{
+    struct overlay *o = img->priv;
+    struct image *old = o->base;
+
+    o->base = img->backing = base;
+    return old;
+}
+
+/* One piece of what the overlay holds, to the base. */
+static int commit_piece(struct image *img, void *buf, uint64_t off, uint64_t len)
+{
+    struct image *base = img->backing;
+    int ret = image_pread(img, buf, off, len);
+
+    if (ret)
+        return ret;
+    if (buf_is_zero(buf, len))
+        return base->ops->write_zeroes(base, off, len, IMAGE_UNMAP);
+    return image_pwrite(base, buf, off, len, 0);
+}
+
+int overlay_commit(struct image *img)
+{
+    enum { PIECE = 1 << 20 };
+    struct overlay *o = img->priv;
+    uint64_t blocks = (img->size + BLOCK - 1) >> BLOCK_SHIFT;
+    void *buf = malloc(PIECE);
+    int ret = buf ? 0 : -ENOMEM;
+
+    for (uint64_t off = 0; !ret && off < img->size;) {
+        struct image_extent x = {0};
+
+        overlay_map(img, off, img->size - off, &x);
+        if (x.allocated && x.len > PIECE)
+            x.len = PIECE;
+        if (x.allocated)
+            ret = commit_piece(img, buf, off, x.len);
+        off += x.len;
+    }
+    free(buf);
+    if (!ret)
+        ret = o->base->ops->flush(o->base);
+    if (ret)
+        return ret;
+    memset(o->present, 0, (blocks + 7) / 8);
+    if (ftruncate(o->fd, 0) < 0 || ftruncate(o->fd, (off_t)(blocks << BLOCK_SHIFT)) < 0)
+        return -errno;
+    return 0;
+}
 
 /* An unlinked file. /var/tmp rather than /tmp: it may grow large, and /tmp is often memory. */
 static int temporary_file(char *dir, size_t size)
