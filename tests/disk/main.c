@@ -15,7 +15,7 @@ static const struct {
     const char *name;
     bool (*run)(const struct proof_options *o);
     uint64_t count;
-} proofs[] = {{"crash", proof_crash, 5000}, {"fault", proof_fault, 2000}};
+} proofs[] = {{"crash", proof_crash, 5000}, {"fault", proof_fault, 2000}, {"random", proof_random, 100}};
 
 static int usage(void)
 {
