@@ -23,10 +23,10 @@ struct layer {
     char path[512];
     const char *format;
     unsigned cluster_bits, refcount_bits;
-    bool v3, preallocated;
+    bool v3, preallocated, cut;
     char options[200];
     struct bytes view;
-    uint8_t *loose; /* a byte a sector */
+    uint8_t *loose, *touched; /* a byte a sector; touched: perhaps allocated here */
     uint64_t loose_n;
     struct held snaps[SNAPSHOTS_MAX];
     unsigned n_snaps;
