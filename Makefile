@@ -28,7 +28,7 @@ LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now $(filter -fsanitize%,$(CFLAGS_$
 LIBS := -lcapstone -lffi -lfdt -ljansson -lzstd -lz -llzma -luring -lm -lrt
 
 .PHONY: all
-NAMES := qemu-system-riscv64 qemu-img # of other programs whose command lines guise takes
+NAMES := qemu-system-riscv64 qemu-img qemu-io # of other programs whose command lines guise takes
 all: $(B)/guise $(NAMES:%=$(B)/%)
 	@:
 

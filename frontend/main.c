@@ -15,6 +15,7 @@
 #include "base/bits.h"
 #include "base/loop.h"
 #include "frontend/img/img.h"
+#include "frontend/img/io.h"
 #include "frontend/machine.h"
 #include "frontend/native_run.h"
 #include "frontend/personality_qemu.h"
@@ -164,6 +165,13 @@ static int cmd_img(struct machine_config *c, int argc, char **argv, struct err *
     return img_main("guise img", argc, argv, 2);
 }
 
+static int cmd_io(struct machine_config *c, int argc, char **argv, struct err *e)
+{
+    (void)c;
+    (void)e;
+    return io_main("guise io", argc, argv, 2);
+}
+
 static int cmd_version(struct machine_config *c, int argc, char **argv, struct err *e)
 {
     (void)c;
@@ -196,7 +204,7 @@ static int cmd_completion(struct machine_config *c, int argc, char **argv, struc
         "    else COMPREPLY=($(guise complete $table \"$prev\" \"$cur\") $(compgen -f -- \"$cur\")); fi\n"
         "}\n"
         "_guise() {\n"
-        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu img version help completion' -- "
+        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu img io version help completion' -- "
         "\"${COMP_WORDS[1]}\"))\n"
         "    else _guise_words run; fi\n"
         "}\n"
@@ -221,6 +229,7 @@ static const struct {
     {"run", "start a machine: guise run [options] [KERNEL|DISK]", cmd_run},
     {"qemu", "the command line of qemu-system-riscv64: guise qemu [options]", cmd_qemu},
     {"img", "make, inspect, convert and check disk images: guise img COMMAND", cmd_img},
+    {"io", "read and write disk images: guise io -c COMMAND FILE", cmd_io},
     {"completion", "print a bash completion script", cmd_completion},
     {"complete", NULL, cmd_complete},
     {"version", "print the version", cmd_version},
@@ -280,6 +289,8 @@ int main(int argc, char **argv)
         code = finish(c, personality_qemu(c, argc, argv, &e), &e);
     } else if (!strcmp(program, "qemu-img")) {
         code = img_main(program, argc, argv, 1);
+    } else if (!strcmp(program, "qemu-io")) {
+        code = io_main(program, argc, argv, 1);
     } else {
         code = native(c, argc, argv, &e);
     }
