@@ -57,7 +57,7 @@ static int look(struct side *s, uint64_t pos, uint64_t size)
         s->end = size;
         return 0;
     }
-    ret = image_map(s->img, pos, s->size - pos, &s->x);
+    ret = img_extent(s->img, pos, s->size - pos, &s->x);
     s->end = pos + s->x.len;
     return ret;
 }
@@ -153,6 +153,10 @@ static void work(struct job *j, void *arg)
 
 static int verdict(const struct img_args *a, const struct compare *c, struct err *e)
 {
+    uint64_t common = c->s[0].size < c->s[1].size ? c->s[0].size : c->s[1].size;
+
+    if (!a->quiet && c->s[0].size != c->s[1].size && c->where >= common)
+        puts("Warning: Image size mismatch!");
     switch (c->code) {
     case SAME:
         if (!a->quiet)
@@ -181,14 +185,10 @@ static int compare_images(struct compare *c, struct img_args *a, struct err *e)
     c->strict = a->strict;
     c->where = UINT64_MAX;
     c->size = c->s[0].size > c->s[1].size ? c->s[0].size : c->s[1].size;
-    if (c->s[0].size != c->s[1].size) {
-        if (a->strict) {
-            if (!a->quiet)
-                puts("Strict mode: Image size mismatch!");
-            return DIFFERENT;
-        }
+    if (a->strict && c->s[0].size != c->s[1].size) {
         if (!a->quiet)
-            puts("Warning: Image size mismatch!");
+            puts("Strict mode: Image size mismatch!");
+        return DIFFERENT;
     }
     pthread_mutex_init(&c->lock, NULL);
     job_init(&j, a, c->size);
@@ -207,7 +207,7 @@ int img_compare(struct img_args *a, struct err *e)
     int code = NO_OPEN;
 
     if (a->files != 2)
-        return err_set(e, "Expecting two image file names"), NO_OPEN;
+        return err_set(e, "Expecting two image file names"), 1;
     for (unsigned i = 0; i < 2; i++) {
         how.format = i ? a->format2 : a->format;
         c.s[i].name = a->file[i];

@@ -73,7 +73,7 @@ static enum what classify(const struct copy *c, const struct image_extent *x)
         return SKIP;
     if (c->top_only && !x->allocated)
         return SKIP;
-    return x->zero && !x->data ? ZERO : DATA;
+    return x->zero ? ZERO : DATA;
 }
 
 /* --- the next piece --- */
@@ -97,7 +97,7 @@ static int look(struct copier *k, uint64_t pos)
         k->extent.end = pos + len;
         return 0;
     }
-    ret = image_map(img, off, len, &x);
+    ret = img_extent(img, off, len, &x);
     if (ret)
         return ret;
     k->extent.what = classify(c, &x);

@@ -229,6 +229,7 @@ static bool next_run(struct io *io, uint64_t off, uint64_t end, uint64_t *len, b
             printf("Failed to get allocation status: %s\n", strerror(-ret));
             return false;
         }
+        x.allocated = x.allocated || !io->img->ops->backing_name; /* see img_extent() */
         if (*len && x.allocated != *allocated)
             break;
         *allocated = x.allocated;

@@ -68,7 +68,7 @@ static bool map_image(const struct img_args *a, struct image *img, uint64_t off,
         printf("%-16s%-16s%-16s%s\n", "Offset", "Length", "Mapped to", "File");
     while (ok && off < end) {
         struct image_extent x;
-        int ret = image_map(img, off, end - off, &x);
+        int ret = img_extent(img, off, end - off, &x);
 
         if (ret)
             return err_set(e, "Failed to read image metadata: %s", strerror(-ret));

@@ -90,7 +90,7 @@ static bool count_data(struct measure *m, struct image *img, struct err *e)
 
     for (uint64_t off = 0; m->cluster && off < image_size(img);) {
         struct image_extent x;
-        int ret = image_map(img, off, image_size(img) - off, &x);
+        int ret = img_extent(img, off, image_size(img) - off, &x);
         uint64_t from = align_down(off, m->cluster), to = align_up(off + x.len, m->cluster);
 
         if (ret)

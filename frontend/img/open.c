@@ -367,6 +367,22 @@ void img_size_text(uint64_t size, char *text, size_t n)
 
 /* --- data --- */
 
+int img_extent(struct image *img, uint64_t off, uint64_t len, struct image_extent *x)
+{
+    int ret = image_map(img, off, len, x);
+    struct image *layer = (struct image *)(uintptr_t)x->layer; /* map does not change it */
+    struct image_extent below;
+
+    if (ret || layer->ops->backing_name)
+        return ret;
+    x->allocated = true; /* there is nothing below that a hole could show */
+    if (!x->data || !x->has_offset || x->zero || !layer->file || image_map(layer->file, x->offset, x->len, &below))
+        return 0;
+    x->zero = below.zero;
+    x->len = below.len;
+    return 0;
+}
+
 int img_read(struct image *img, void *buf, uint64_t off, uint64_t len)
 {
     uint64_t size = image_size(img), here = off >= size ? 0 : size - off < len ? size - off : len;
