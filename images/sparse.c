@@ -270,7 +270,7 @@ static int zero_by_writing(struct image *img, const struct part *p)
     struct sparse *s = img->priv;
     void *zero = calloc(1, p->len);
     struct iovec v = {zero, p->len};
-    int ret = zero ? sparse_writev(img, &v, 1, (p->blk << s->shift) + p->in, 0) : -ENOMEM;
+    int ret = zero ? img->ops->writev(img, &v, 1, (p->blk << s->shift) + p->in, 0) : -ENOMEM;
 
     free(zero);
     return ret;
