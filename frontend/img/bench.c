@@ -152,7 +152,7 @@ static bool run(struct img_args *a, struct bench *b, bool direct, struct err *e)
     return true;
 }
 
-int img_bench(struct img_args *a, struct err *e)
+int img_cmd_bench(struct img_args *a, struct err *e)
 {
     struct bench b = {0};
     struct img_how how = {.format = a->format, .cache = a->cache, .image_opts = a->image_opts, .write = a->write};
@@ -162,7 +162,7 @@ int img_bench(struct img_args *a, struct err *e)
         return err_set(e, "Expecting one image file name"), 1;
     if (!parse(a, &b, e) || (a->cache && !img_parse_cache(a->cache, &direct, &b.fua, &no_flush, e)))
         return 1;
-    b.img = img_open(a, a->file[0], &how, e);
+    b.img = img_open_named(a, a->file[0], &how, e);
     if (!b.img)
         return 1;
     pthread_rwlock_init(&b.drained, NULL);

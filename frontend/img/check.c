@@ -130,7 +130,7 @@ static int check_with(struct img_args *a, unsigned fix, struct err *e)
         return err_set(e, "Expecting one image file name"), 1;
     if (fix && a->share)
         return err_set(e, "--force-share/-U and --repair/-r exclude each other"), 1;
-    img = img_open(a, a->file[0], &how, e);
+    img = img_open_named(a, a->file[0], &how, e);
     if (!img)
         return NOT_CHECKED;
     if (img->ops->check) {
@@ -143,7 +143,7 @@ static int check_with(struct img_args *a, unsigned fix, struct err *e)
     return code;
 }
 
-int img_check(struct img_args *a, struct err *e)
+int img_cmd_check(struct img_args *a, struct err *e)
 {
     unsigned fix = 0;
 
@@ -158,4 +158,4 @@ int img_check(struct img_args *a, struct err *e)
     return check_with(a, fix, e);
 }
 
-int img_repair(struct img_args *a, struct err *e) { return check_with(a, IMAGE_FIX_LEAKS | IMAGE_FIX_ERRORS, e); }
+int img_cmd_repair(struct img_args *a, struct err *e) { return check_with(a, IMAGE_FIX_LEAKS | IMAGE_FIX_ERRORS, e); }

@@ -67,7 +67,7 @@ static struct image *open_base(const struct img_args *a, const struct image *bas
     struct img_how how = {.format = base->ops->format, .cache = a->cache, .write = true};
 
     sharing.trust_paths = true;
-    return img_open(&sharing, base->path, &how, e);
+    return img_open_named(&sharing, base->path, &how, e);
 }
 
 static bool grow(struct image *base, uint64_t size, struct err *e)
@@ -121,7 +121,7 @@ static bool commit(struct img_args *a, struct image *top, struct err *e)
     return true;
 }
 
-int img_commit(struct img_args *a, struct err *e)
+int img_cmd_commit(struct img_args *a, struct err *e)
 {
     struct img_how how = {.format = a->format, .cache = a->cache, .image_opts = a->image_opts, .write = true};
     struct image *top;
@@ -129,7 +129,7 @@ int img_commit(struct img_args *a, struct err *e)
 
     if (a->files != 1)
         return err_set(e, "Expecting one image file name"), 1;
-    top = img_open(a, a->file[0], &how, e);
+    top = img_open_named(a, a->file[0], &how, e);
     if (!top)
         return 1;
     ok = commit(a, top, e);

@@ -86,7 +86,7 @@ static bool compact(struct img_args *a, struct image *img, struct err *e)
     return new_image_done(&n, ok, e);
 }
 
-int img_compact(struct img_args *a, struct err *e)
+int img_cmd_compact(struct img_args *a, struct err *e)
 {
     struct img_how how = {.format = a->format, .cache = a->cache, .image_opts = a->image_opts, .write = true};
     struct image *img;
@@ -94,7 +94,7 @@ int img_compact(struct img_args *a, struct err *e)
 
     if (a->files != 1)
         return err_set(e, "Expecting one image file name"), 1;
-    img = img_open(a, a->file[0], &how, e);
+    img = img_open_named(a, a->file[0], &how, e);
     if (!img)
         return 1;
     ok = compact(a, img, e);

@@ -116,7 +116,7 @@ static uint64_t first_difference(const char *a, const char *b, uint64_t len)
 static void compare_piece(struct compare *c, char *const buf[2], uint64_t pos, uint64_t len)
 {
     for (unsigned i = 0; i < 2; i++) {
-        int ret = img_read(c->s[i].img, buf[i], pos, len);
+        int ret = img_read_padded(c->s[i].img, buf[i], pos, len);
 
         if (ret) {
             found(c, NO_READ, pos, c->s[i].name, ret);
@@ -200,7 +200,7 @@ static int compare_images(struct compare *c, struct img_args *a, struct err *e)
     return c->code;
 }
 
-int img_compare(struct img_args *a, struct err *e)
+int img_cmd_compare(struct img_args *a, struct err *e)
 {
     struct compare c = {.code = SAME};
     struct img_how how = {.cache = a->source_cache, .image_opts = a->image_opts};
@@ -211,7 +211,7 @@ int img_compare(struct img_args *a, struct err *e)
     for (unsigned i = 0; i < 2; i++) {
         how.format = i ? a->format2 : a->format;
         c.s[i].name = a->file[i];
-        c.s[i].img = img_open(a, a->file[i], &how, e);
+        c.s[i].img = img_open_named(a, a->file[i], &how, e);
         if (!c.s[i].img)
             goto out;
         c.s[i].size = image_size(c.s[i].img);

@@ -179,7 +179,7 @@ static bool open_sources(struct convert *v, struct err *e)
     if (a->snapshot && a->files > 2)
         return err_set(e, "No support for concatenating multiple snapshot");
     for (unsigned i = 0; i + 1 < a->files; i++) {
-        struct image *img = img_open(a, a->file[i], &how, e);
+        struct image *img = img_open_named(a, a->file[i], &how, e);
 
         if (!img)
             return false;
@@ -239,7 +239,7 @@ static bool open_existing(struct convert *v, struct err *e)
         .write = true,
     };
 
-    v->existing = img_open(a, a->file[a->files - 1], &how, e);
+    v->existing = img_open_named(a, a->file[a->files - 1], &how, e);
     if (!v->existing)
         return false;
     if (image_size(v->existing) < v->size)
@@ -310,7 +310,7 @@ static bool close_target(struct convert *v, bool ok, struct err *e)
     return v->existing ? ok : new_image_done(&v->target, ok, e);
 }
 
-int img_convert(struct img_args *a, struct err *e)
+int img_cmd_convert(struct img_args *a, struct err *e)
 {
     struct convert v = {.a = a};
     bool ok;

@@ -202,7 +202,7 @@ static int write_cluster(const struct copy *c, const char *buf, uint64_t pos, ui
 {
     int ret = c->compress ? c->target->ops->write_compressed(c->target, buf, pos, len) : -EOPNOTSUPP;
 
-    return ret == -EOPNOTSUPP ? img_write(c->target, buf, pos, len) : ret;
+    return ret == -EOPNOTSUPP ? image_pwrite(c->target, buf, pos, len, 0) : ret;
 }
 
 /* Runs of data are written, runs of zeroes made or left; both are whole units but for the last. */
@@ -257,7 +257,7 @@ static void copy_zeroes(const struct copier *k, struct job *j, char *buf, uint64
 
     if (!k->c->sparse) {
         memset(buf, 0, len);
-        ret = img_write(k->c->target, buf, pos, len);
+        ret = image_pwrite(k->c->target, buf, pos, len, 0);
     } else if (!k->c->target_zero) {
         ret = img_zero(k->c->target, pos, len, IMAGE_UNMAP);
     }

@@ -15,7 +15,7 @@ static bool look_at_backing(const struct img_args *a, const struct image_create 
     if (!path)
         return err_set(e, "out of memory");
     trusting.trust_paths = trusting.share = true;
-    img = img_open(&trusting, path, &how, e);
+    img = img_open_named(&trusting, path, &how, e);
     free(path);
     if (!img)
         return err_prefix(e, "Could not open backing file");
@@ -87,7 +87,7 @@ static bool wants_help(const char *options)
     return options && (!strcmp(options, "help") || !strcmp(options, "?") || strstr(options, ",help"));
 }
 
-int img_create(struct img_args *a, struct err *e)
+int img_cmd_create(struct img_args *a, struct err *e)
 {
     struct image_create c = {
         .format = a->format ? a->format : "raw",

@@ -53,7 +53,7 @@ static bool range(const struct dd *d, uint64_t size, uint64_t *start, uint64_t *
     return *len > 0;
 }
 
-int img_dd(struct img_args *a, struct err *e)
+int img_cmd_dd(struct img_args *a, struct err *e)
 {
     struct dd d = {.block = 512};
     struct img_how how = {.format = a->format, .image_opts = a->image_opts};
@@ -68,7 +68,7 @@ int img_dd(struct img_args *a, struct err *e)
             return 1;
     if (!d.in || !d.out)
         return err_set(e, "Must specify both input and output files"), 1;
-    in = img_open(a, d.in, &how, e);
+    in = img_open_named(a, d.in, &how, e);
     if (!in)
         return 1;
     range(&d, image_size(in), &start, &c.size);

@@ -55,7 +55,7 @@ struct img_how {
 };
 
 /* Open what the user named. A warning may go to stderr. */
-struct image *img_open(const struct img_args *a, const char *name, const struct img_how *how, struct err *e);
+struct image *img_open_named(const struct img_args *a, const char *name, const struct img_how *how, struct err *e);
 /* Wrap a protocol so that flushes and FUA do nothing; owns it. On failure it is closed. */
 struct image *img_no_flush(struct image *file, struct err *e);
 /* -t and -T: none, writeback, writethrough, directsync, unsafe. */
@@ -70,8 +70,7 @@ bool img_parse_count(const char *text, const char *what, uint64_t min, uint64_t 
  */
 int img_extent(struct image *img, uint64_t off, uint64_t len, struct image_extent *x);
 /* Bytes [off, off + len) of the image; zeroes beyond its end. 0 or a negative errno. */
-int img_read(struct image *img, void *buf, uint64_t off, uint64_t len);
-int img_write(struct image *img, const void *buf, uint64_t off, uint64_t len);
+int img_read_padded(struct image *img, void *buf, uint64_t off, uint64_t len);
 /* Zeroes by the image's own means, or written. */
 int img_zero(struct image *img, uint64_t off, uint64_t len, unsigned flags);
 
@@ -99,20 +98,20 @@ void img_print_formatting(const struct image_create *c, uint64_t size);
 
 /* --- sub-commands --- */
 
-int img_create(struct img_args *a, struct err *e);
-int img_info(struct img_args *a, struct err *e);
-int img_map(struct img_args *a, struct err *e);
-int img_check(struct img_args *a, struct err *e);
-int img_repair(struct img_args *a, struct err *e);
-int img_convert(struct img_args *a, struct err *e);
-int img_resize(struct img_args *a, struct err *e);
-int img_rebase(struct img_args *a, struct err *e);
-int img_commit(struct img_args *a, struct err *e);
-int img_compact(struct img_args *a, struct err *e);
-int img_compare(struct img_args *a, struct err *e);
-int img_snapshot(struct img_args *a, struct err *e);
-int img_bench(struct img_args *a, struct err *e);
-int img_dd(struct img_args *a, struct err *e);
-int img_measure(struct img_args *a, struct err *e);
+int img_cmd_create(struct img_args *a, struct err *e);
+int img_cmd_info(struct img_args *a, struct err *e);
+int img_cmd_map(struct img_args *a, struct err *e);
+int img_cmd_check(struct img_args *a, struct err *e);
+int img_cmd_repair(struct img_args *a, struct err *e);
+int img_cmd_convert(struct img_args *a, struct err *e);
+int img_cmd_resize(struct img_args *a, struct err *e);
+int img_cmd_rebase(struct img_args *a, struct err *e);
+int img_cmd_commit(struct img_args *a, struct err *e);
+int img_cmd_compact(struct img_args *a, struct err *e);
+int img_cmd_compare(struct img_args *a, struct err *e);
+int img_cmd_snapshot(struct img_args *a, struct err *e);
+int img_cmd_bench(struct img_args *a, struct err *e);
+int img_cmd_dd(struct img_args *a, struct err *e);
+int img_cmd_measure(struct img_args *a, struct err *e);
 
 #endif

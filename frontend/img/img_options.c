@@ -29,12 +29,14 @@ TEXT(format2)
 TEXT(out_format)
 TEXT(backing)
 TEXT(backing_format)
-TEXT(base) TEXT(cache) TEXT(source_cache) TEXT(repair) TEXT(snapshot) TEXT(sparse) TEXT(parallel) TEXT(rate)
-    TEXT(preallocation) TEXT(size) TEXT(aio) TEXT(start) TEXT(length) TEXT(count) TEXT(depth) TEXT(offset) TEXT(buffer)
-        TEXT(step) TEXT(pattern) TEXT(flush_interval) FLAG(help) FLAG(quiet) FLAG(progress) FLAG(image_opts)
-            FLAG(target_image_opts) FLAG(share) FLAG(unsafe) FLAG(backing_chain) FLAG(compress) FLAG(no_create)
-                FLAG(target_is_zero) FLAG(oob_writes) FLAG(copy_range) FLAG(salvage) FLAG(shrink) FLAG(drop)
-                    FLAG(strict) FLAG(write) FLAG(no_drain) FLAG(native) FLAG(trust_paths)
+TEXT(base)
+TEXT(cache)
+TEXT(source_cache) TEXT(repair) TEXT(snapshot) TEXT(sparse) TEXT(parallel) TEXT(rate) TEXT(preallocation) TEXT(size)
+    TEXT(aio) TEXT(start) TEXT(length) TEXT(count) TEXT(depth) TEXT(offset) TEXT(buffer) TEXT(step) TEXT(pattern)
+        TEXT(flush_interval) FLAG(help) FLAG(quiet) FLAG(progress) FLAG(image_opts) FLAG(target_image_opts) FLAG(share)
+            FLAG(unsafe) FLAG(backing_chain) FLAG(compress) FLAG(no_create) FLAG(target_is_zero) FLAG(oob_writes)
+                FLAG(copy_range) FLAG(salvage) FLAG(shrink) FLAG(drop) FLAG(strict) FLAG(write) FLAG(no_drain)
+                    FLAG(native) FLAG(trust_paths)
 
     /* -o may be given several times. */
     static bool set_options(void *ctx, const char *arg, struct err *e)
@@ -302,30 +304,31 @@ static const struct option_row measure_rows[] = {
 
 const struct img_command img_commands[] = {
     {"bench", "time reads or writes of an image", "[-c COUNT] [-d DEPTH] [-s SIZE] [-w] FILENAME", bench_rows,
-     img_bench},
+     img_cmd_bench},
     {"check", "is the image consistent? (exit code 0, 1, 2 corrupt, 3 leaks, 63 format without check)",
-     "[-f FMT] [-r leaks|all] [--output human|json] FILENAME", check_rows, img_check},
+     "[-f FMT] [-r leaks|all] [--output human|json] FILENAME", check_rows, img_cmd_check},
     {"commit", "write an image's differences into its backing file", "[-b BASE] [-d] FILENAME", commit_rows,
-     img_commit},
+     img_cmd_commit},
     {"compact", "rewrite an image without holes, lost and zero clusters", "[-c] [-m N] FILENAME", compact_rows,
-     img_compact},
+     img_cmd_compact},
     {"compare", "have two images the same content? (exit code 0 yes, 1 no, 2 and more: an error)",
-     "[-f FMT] [-F FMT] [-s] FILENAME1 FILENAME2", compare_rows, img_compare},
+     "[-f FMT] [-F FMT] [-s] FILENAME1 FILENAME2", compare_rows, img_cmd_compare},
     {"convert", "copy images into one, in another format", "[-f FMT] [-O FMT] [-o OPTS] [-c] [-n] SOURCE... TARGET",
-     convert_rows, img_convert},
-    {"create", "make an image", "[-f FMT] [-o OPTS] [-b BACKING [-F FMT]] FILENAME [SIZE]", create_rows, img_create},
+     convert_rows, img_cmd_convert},
+    {"create", "make an image", "[-f FMT] [-o OPTS] [-b BACKING [-F FMT]] FILENAME [SIZE]", create_rows,
+     img_cmd_create},
     {"dd", "copy a part of an image", "[-f FMT] [-O FMT] [bs=SIZE] [count=N] [skip=N] if=INPUT of=OUTPUT", dd_rows,
-     img_dd},
-    {"info", "what an image is", "[-f FMT] [--backing-chain] [--output human|json] FILENAME", info_rows, img_info},
+     img_cmd_dd},
+    {"info", "what an image is", "[-f FMT] [--backing-chain] [--output human|json] FILENAME", info_rows, img_cmd_info},
     {"map", "which parts are data, zeroes or holes, and where", "[-f FMT] [--output human|json] FILENAME", map_rows,
-     img_map},
+     img_cmd_map},
     {"measure", "how large a file a new image would need",
-     "[-O FMT] [-o OPTS] [--output human|json] --size SIZE | FILENAME", measure_rows, img_measure},
-    {"rebase", "give an image another backing file", "-b BACKING [-F FMT] [-u] FILENAME", rebase_rows, img_rebase},
-    {"repair", "check, and correct all that can be", "[-f FMT] FILENAME", repair_rows, img_repair},
+     "[-O FMT] [-o OPTS] [--output human|json] --size SIZE | FILENAME", measure_rows, img_cmd_measure},
+    {"rebase", "give an image another backing file", "-b BACKING [-F FMT] [-u] FILENAME", rebase_rows, img_cmd_rebase},
+    {"repair", "check, and correct all that can be", "[-f FMT] FILENAME", repair_rows, img_cmd_repair},
     {"resize", "change the size of an image", "[-f FMT] [--shrink] [--preallocation MODE] FILENAME [+|-]SIZE",
-     resize_rows, img_resize},
+     resize_rows, img_cmd_resize},
     {"snapshot", "list, take, apply or delete internal snapshots", "[-l | -a NAME | -c NAME | -d NAME] FILENAME",
-     snapshot_rows, img_snapshot},
+     snapshot_rows, img_cmd_snapshot},
     {0},
 };

@@ -260,7 +260,7 @@ static bool collect(const struct img_args *a, json_t *list, struct err *e)
     bool more = true, ok = true;
 
     for (unsigned n = 0; ok && more && name; n++) {
-        struct image *img = img_open(a, name, &how, e);
+        struct image *img = img_open_named(a, name, &how, e);
         json_t *j;
         const char *next, *next_format;
 
@@ -287,7 +287,7 @@ static bool collect(const struct img_args *a, json_t *list, struct err *e)
     return ok;
 }
 
-int img_info(struct img_args *a, struct err *e)
+int img_cmd_info(struct img_args *a, struct err *e)
 {
     json_t *list = json_array(), *j;
     size_t i;

@@ -124,7 +124,7 @@ bool io_open(struct io *io)
     bool direct, through = false, no_flush;
 
     io->args.quiet = true; /* no warning about raw: here the user writes, no guest */
-    io->img = img_open(&io->args, name, &how, &e);
+    io->img = img_open_named(&io->args, name, &how, &e);
     if (io->img && io->snapshot)
         io->img = overlay_new(io->img, &e);
     if (!io->img) {

@@ -13,7 +13,7 @@ enum { IO_WORDS_MAX = 64 };
 
 struct io {
     const char *program;  /* "guise io" or "qemu-io" */
-    struct img_args args; /* share, quiet, trust_paths for img_open() */
+    struct img_args args; /* share, quiet, trust_paths for img_open_named() */
     struct image *img;    /* NULL: none open */
     char *name, *options; /* as opened: path, or driver=... list; owned */
     char *format, *cache; /* owned, NULL: not named */

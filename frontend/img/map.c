@@ -86,7 +86,7 @@ static bool map_image(const struct img_args *a, struct image *img, uint64_t off,
     return ok;
 }
 
-int img_map(struct img_args *a, struct err *e)
+int img_cmd_map(struct img_args *a, struct err *e)
 {
     struct img_how how = {.format = a->format, .image_opts = a->image_opts};
     uint64_t start = 0, len = UINT64_MAX, end;
@@ -98,7 +98,7 @@ int img_map(struct img_args *a, struct err *e)
     if ((a->start && !img_parse_size(a->start, "start offset", &start, e)) ||
         (a->length && !img_parse_size(a->length, "max length", &len, e)))
         return 1;
-    img = img_open(a, a->file[0], &how, e);
+    img = img_open_named(a, a->file[0], &how, e);
     if (!img)
         return 1;
     end = image_size(img);

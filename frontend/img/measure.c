@@ -107,7 +107,7 @@ static bool count_data(struct measure *m, struct image *img, struct err *e)
 static struct image *open_source(const struct img_args *a, struct err *e)
 {
     struct img_how how = {.format = a->format, .image_opts = a->image_opts};
-    struct image *img = img_open(a, a->file[0], &how, e);
+    struct image *img = img_open_named(a, a->file[0], &how, e);
 
     if (img && a->snapshot &&
         (!img->ops->snapshot_view ? !err_set(e, "Failed to load snapshot: format '%s' has none", img->ops->format)
@@ -142,7 +142,7 @@ static void print(const struct img_args *a, const struct measure *m)
         printf("required size: %" PRIu64 "\nfully allocated size: %" PRIu64 "\n", m->required, m->full);
 }
 
-int img_measure(struct img_args *a, struct err *e)
+int img_cmd_measure(struct img_args *a, struct err *e)
 {
     struct measure m = {0};
     struct image *source = NULL;

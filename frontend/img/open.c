@@ -310,7 +310,7 @@ static struct image *open_target(const struct img_args *a, const char *name, con
     return image_open(t->path, &t->o, e);
 }
 
-struct image *img_open(const struct img_args *a, const char *name, const struct img_how *how, struct err *e)
+struct image *img_open_named(const struct img_args *a, const char *name, const struct img_how *how, struct err *e)
 {
     struct target t = {
         .format = how->format,
@@ -383,7 +383,7 @@ int img_extent(struct image *img, uint64_t off, uint64_t len, struct image_exten
     return 0;
 }
 
-int img_read(struct image *img, void *buf, uint64_t off, uint64_t len)
+int img_read_padded(struct image *img, void *buf, uint64_t off, uint64_t len)
 {
     uint64_t size = image_size(img), here = off >= size ? 0 : size - off < len ? size - off : len;
     int ret = here ? image_pread(img, buf, off, here) : 0;
@@ -391,11 +391,6 @@ int img_read(struct image *img, void *buf, uint64_t off, uint64_t len)
     if (!ret && here < len)
         memset((char *)buf + here, 0, len - here);
     return ret;
-}
-
-int img_write(struct image *img, const void *buf, uint64_t off, uint64_t len)
-{
-    return image_pwrite(img, buf, off, len, 0);
 }
 
 int img_zero(struct image *img, uint64_t off, uint64_t len, unsigned flags)
@@ -412,7 +407,7 @@ int img_zero(struct image *img, uint64_t off, uint64_t len, unsigned flags)
     for (ret = 0; len && !ret;) {
         uint64_t step = len < PIECE ? len : PIECE;
 
-        ret = img_write(img, zero, off, step);
+        ret = image_pwrite(img, zero, off, step, 0);
         off += step;
         len -= step;
     }

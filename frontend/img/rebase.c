@@ -20,7 +20,7 @@ enum { PIECE = 2 << 20 /* no less than a cluster */ };
 static int read_backing(struct image *backing, char *buf, uint64_t off, uint64_t len)
 {
     if (backing)
-        return img_read(backing, buf, off, len);
+        return img_read_padded(backing, buf, off, len);
     memset(buf, 0, len);
     return 0;
 }
@@ -119,7 +119,7 @@ static bool open_fresh(const struct img_args *a, struct rebase *r, struct err *e
     if (!path)
         return err_set(e, "out of memory");
     trusting.trust_paths = true;
-    r->fresh = img_open(&trusting, path, &how, e);
+    r->fresh = img_open_named(&trusting, path, &how, e);
     free(path);
     return r->fresh || err_prefix(e, "Could not open new backing file '%s'", a->backing);
 }
@@ -143,7 +143,7 @@ static bool rebase(struct img_args *a, struct rebase *r, struct err *e)
            err_prefix(e, "Could not change the backing file to '%s'", name ? name : "");
 }
 
-int img_rebase(struct img_args *a, struct err *e)
+int img_cmd_rebase(struct img_args *a, struct err *e)
 {
     struct img_how how = {
         .format = a->format,
@@ -159,7 +159,7 @@ int img_rebase(struct img_args *a, struct err *e)
         return err_set(e, "Expecting one image file name"), 1;
     if (!a->backing)
         return err_set(e, "Must specify backing file (-b)"), 1;
-    r.top = img_open(a, a->file[0], &how, e);
+    r.top = img_open_named(a, a->file[0], &how, e);
     if (!r.top)
         return 1;
     ok = rebase(a, &r, e);

@@ -40,7 +40,7 @@ static bool resize(const struct img_args *a, struct image *img, struct err *e)
     return !img->ops->resize(img, size, p, a->shrink, e);
 }
 
-int img_resize(struct img_args *a, struct err *e)
+int img_cmd_resize(struct img_args *a, struct err *e)
 {
     struct img_how how = {.format = a->format, .image_opts = a->image_opts, .write = true, .no_backing = false};
     struct image *img;
@@ -48,7 +48,7 @@ int img_resize(struct img_args *a, struct err *e)
 
     if (a->files != 2)
         return err_set(e, "Expecting image file name and size"), 1;
-    img = img_open(a, a->file[0], &how, e);
+    img = img_open_named(a, a->file[0], &how, e);
     if (!img)
         return 1;
     ok = resize(a, img, e);

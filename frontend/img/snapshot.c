@@ -80,7 +80,7 @@ static bool delete (struct image *img, const char *name, struct err *e)
     return img->ops->snapshot_delete(img, name, e) || err_prefix(e, "Could not delete snapshot '%s'", name);
 }
 
-int img_snapshot(struct img_args *a, struct err *e)
+int img_cmd_snapshot(struct img_args *a, struct err *e)
 {
     char action = a->snapshot_action ? a->snapshot_action : 'l';
     struct img_how how = {.format = a->format, .image_opts = a->image_opts, .write = action != 'l', .no_backing = true};
@@ -91,7 +91,7 @@ int img_snapshot(struct img_args *a, struct err *e)
         return err_set(e, "Expecting one image file name"), 1;
     if (a->share && action != 'l')
         return err_set(e, "--force-share/-U can only be used with -l"), 1;
-    img = img_open(a, a->file[0], &how, e);
+    img = img_open_named(a, a->file[0], &how, e);
     if (!img)
         return 1;
     switch (action) {
