@@ -86,7 +86,7 @@ help:
 	@echo "make demo       boot Debian's riscv64 kernel (GUEST=debian: a full system; SCRIPT=\"...\": run it and end)"
 	@echo "make test       install what is missing, build, pass all tests"
 	@echo "make check      the quick part of the tests: units, instructions, headers, include table"
-	@echo "make check-asan, check-tsan   the same under the sanitizers"
+	@echo "make check-asan, check-tsan   the same, guest programs and boots under the sanitizers"
 	@echo "make check-debian   boot Debian from its disk COUNT=20 times on 1, 2 and 4 vCPUs, and once on each engine"
 	@echo "make check-qemu   the same random programs here and on QEMU 10: 10^7 instructions, no difference"
 	@echo "make bench      compare with QEMU and with this host, side by side"
@@ -110,10 +110,10 @@ test:
 
 check: all unit
 	@tests/run.sh $(MODE) fast
-check-asan:
-	@$(MAKE) --no-print-directory MODE=asan check
-check-tsan:
-	@$(MAKE) --no-print-directory MODE=tsan check
+check-asan check-tsan:
+	@tests/packages.sh build test demo
+	@$(MAKE) --no-print-directory MODE=$(@:check-%=%) all unit
+	@tests/run.sh $(@:check-%=%) sanitizer
 
 check-qemu:
 	@tests/packages.sh build test

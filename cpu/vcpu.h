@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/types.h"
+#include "mmu/ram.h"
 #include "mmu/tlb.h"
 
 struct bus;
@@ -102,14 +103,8 @@ static inline bool vcpu_load(struct vcpu *v, gva va, unsigned size, uint64_t *va
     const struct tlb_entry *e = &v->ctx->rd[TLB_INDEX(va)];
 
     if (__builtin_expect(e->tag == ((va + size - 1) & PAGE_MASK), 1)) {
-        const void *p = (const void *)(uintptr_t)(va + e->addend);
-
-        switch (size) {
-        case 1: *val = *(const volatile uint8_t *)p; return true;
-        case 2: { uint16_t t; memcpy(&t, p, 2); *val = t; return true; }
-        case 4: { uint32_t t; memcpy(&t, p, 4); *val = t; return true; }
-        default: memcpy(val, p, 8); return true;
-        }
+        *val = ram_load((const void *)(uintptr_t)(va + e->addend), size);
+        return true;
     }
     return vcpu_load_slow(v, va, size, val);
 }
@@ -119,14 +114,8 @@ static inline bool vcpu_store(struct vcpu *v, gva va, unsigned size, uint64_t va
     const struct tlb_entry *e = &v->ctx->wr[TLB_INDEX(va)];
 
     if (__builtin_expect(e->tag == ((va + size - 1) & PAGE_MASK), 1)) {
-        void *p = (void *)(uintptr_t)(va + e->addend);
-
-        switch (size) { /* one access each: another vCPU must not see half of it */
-        case 1: *(volatile uint8_t *)p = (uint8_t)val; return true;
-        case 2: { uint16_t t = (uint16_t)val; memcpy(p, &t, 2); return true; }
-        case 4: { uint32_t t = (uint32_t)val; memcpy(p, &t, 4); return true; }
-        default: memcpy(p, &val, 8); return true;
-        }
+        ram_store((void *)(uintptr_t)(va + e->addend), size, val);
+        return true;
     }
     return vcpu_store_slow(v, va, size, val);
 }

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/bits.h"
 #include "base/log.h"
 #include "cpu/isa.h"
 #include "cpu/riscv/csr.h"
@@ -28,7 +27,7 @@ static uint32_t code_word(struct rv *c, gva pc)
 
     for (unsigned n = 0; n < 4; n += 2)
         if (c->v.isa->fetch(&c->v, pc + n, &host, &pa))
-            w |= (uint32_t)ld16(host) << 8 * n;
+            w |= (uint32_t)ram_load(host, 2) << 8 * n;
     c->v.trap = trap;
     c->v.fault = fault;
     return w;

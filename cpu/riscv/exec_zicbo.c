@@ -32,7 +32,7 @@ EXEC(cbo_flush) { return manage(c, i, CBO_FLUSH); }
 
 /*
  * A block lies in one page, so that only the first store can fault. The kernel clears pages with it: with the page in
- * the first level it is one memset.
+ * the first level it is stores one after another.
  */
 EXEC(cbo_zero)
 {
@@ -42,7 +42,8 @@ EXEC(cbo_zero)
     if (!rv_cbo_allowed(c, i, CBO_ZERO))
         return false;
     if (e->tag == (va & PAGE_MASK)) {
-        memset((void *)(uintptr_t)(va + e->addend), 0, c->cfg->cbo_size);
+        for (unsigned n = 0; n < c->cfg->cbo_size; n += 8)
+            ram_store((void *)(uintptr_t)(va + e->addend + n), 8, 0);
         return true;
     }
     for (unsigned n = 0; n < c->cfg->cbo_size; n += 8) {

@@ -3,7 +3,6 @@
  */
 #include "cpu/riscv/interp.h"
 
-#include "base/bits.h"
 #include "cpu/riscv/csr.h"
 #include "cpu/riscv/mem.h"
 #include "cpu/riscv/pmp.h"
@@ -11,14 +10,14 @@
 /* The instruction at pc, whose first parcel is at host, with `left` bytes of the page. false: its second parcel faulted. */
 static bool fetch_insn(struct rv *c, gva pc, const uint8_t *host, unsigned left, bool ask, struct insn *i, gpa *phys2)
 {
-    uint32_t word = left >= 4 ? ld32(host) : ld16(host);
+    uint32_t word = (uint32_t)ram_load(host, left >= 4 ? 4 : 2);
     const uint8_t *second;
     gpa pa;
 
     if (insn_length((uint16_t)word) == 4 && (left < 4 || ask)) {
         if (!rv_fetch(&c->v, pc + 2, &second, &pa))
             return false;
-        word = (word & 0xffff) | (uint32_t)ld16(second) << 16;
+        word = (word & 0xffff) | (uint32_t)ram_load(second, 2) << 16;
         if (left < 4)
             *phys2 = pa;
     }
@@ -50,7 +49,7 @@ bool rv_decode(struct vcpu *v, struct guest_block *b)
     b->mode = v->isa->mode(v);
     b->count = 0;
     while (left && b->count < limit) {
-        if (b->count && (partly || (left == 2 && insn_length(ld16(host)) == 4)))
+        if (b->count && (partly || (left == 2 && insn_length((uint16_t)ram_load(host, 2)) == 4)))
             break;
         if (!fetch_insn(c, pc, host, left, partly, i, &b->phys2))
             return false;

@@ -233,16 +233,6 @@ bool rv_resolve(struct rv *c, gva va, unsigned size, enum walk_access access, st
 
 /* --- loads --- */
 
-static uint64_t ram_read(const uint8_t *p, unsigned size)
-{
-    switch (size) {
-    case 1: return *(const volatile uint8_t *)p;
-    case 2: return ld16(p);
-    case 4: return ld32(p);
-    default: return ld64(p);
-    }
-}
-
 /* Not while a block is only tried: sets mmio_seen and fails. */
 static bool mmio_refused(struct rv *c, enum walk_access access, gva va)
 {
@@ -260,7 +250,7 @@ static bool load_piece(struct rv *c, gva va, unsigned size, uint64_t *val)
     if (!rv_resolve(c, va, size, WALK_READ, &p))
         return false;
     if (p.host) {
-        *val = ram_read(p.host + (va & ~PAGE_MASK), size);
+        *val = ram_load(p.host + (va & ~PAGE_MASK), size);
         return true;
     }
     if (mmio_refused(c, WALK_READ, va))
@@ -283,8 +273,8 @@ static bool load_split(struct rv *c, gva va, unsigned size, uint64_t *val)
         return false;
     if (!a.host || !b.host)
         return fail(c, WALK_ACCESS_FAULT, WALK_READ, a.host ? va + first : va);
-    memcpy(buf, a.host + (va & ~PAGE_MASK), first);
-    memcpy(buf + first, b.host, size - first);
+    ram_copy_from(buf, a.host + (va & ~PAGE_MASK), first);
+    ram_copy_from(buf + first, b.host, size - first);
     *val = ld64(buf);
     return true;
 }
@@ -330,16 +320,6 @@ static void open_write(struct rv *c, const struct tlb_page *p, gva va, unsigned 
         tlb_set_write(c->v.ctx, p->va, p->host);
 }
 
-static void ram_write(uint8_t *p, unsigned size, uint64_t val)
-{
-    switch (size) {
-    case 1: *(volatile uint8_t *)p = (uint8_t)val; break;
-    case 2: st16(p, (uint16_t)val); break;
-    case 4: st32(p, (uint32_t)val); break;
-    default: st64(p, val);
-    }
-}
-
 static bool store_piece(struct rv *c, gva va, unsigned size, uint64_t val)
 {
     struct tlb_page p;
@@ -348,7 +328,7 @@ static bool store_piece(struct rv *c, gva va, unsigned size, uint64_t val)
         return false;
     if (p.host) {
         open_write(c, &p, va, size);
-        ram_write(p.host + (va & ~PAGE_MASK), size, val);
+        ram_store(p.host + (va & ~PAGE_MASK), size, val);
         return true;
     }
     if (mmio_refused(c, WALK_WRITE, va))
@@ -373,8 +353,8 @@ static bool store_split(struct rv *c, gva va, unsigned size, uint64_t val)
     st64(buf, val);
     open_write(c, &a, va, first);
     open_write(c, &b, va + first, size - first);
-    memcpy(a.host + (va & ~PAGE_MASK), buf, first);
-    memcpy(b.host, buf + first, size - first);
+    ram_copy_to(a.host + (va & ~PAGE_MASK), buf, first);
+    ram_copy_to(b.host, buf + first, size - first);
     return true;
 }
 

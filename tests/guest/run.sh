@@ -3,7 +3,6 @@
 cd "$(dirname "$0")/../.." || exit 1
 guise=${GUISE:-build/release/guise}
 out=build/guest
-export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp ${TSAN_OPTIONS:-}"
 mkdir -p "$out"
 n=0
 result() { # result CODE NAME

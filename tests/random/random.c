@@ -124,7 +124,7 @@ struct watchdog {
     pthread_mutex_t lock;
     struct vcpu *running; /* under lock */
     double since;
-    bool hung, end;
+    bool hung, end;       /* under lock */
 };
 static void *watch(void *arg)
 {
@@ -315,7 +315,9 @@ int main(int argc, char **argv)
                    (double)machines[i].insns / machines[i].seconds / 1e6);
     printf("%s - %" PRIu64 " random programs, %" PRIu64 " instructions: %" PRIu64 " differ\n", failed ? "not ok" : "ok",
            programs, machines[0].insns, failed);
+    pthread_mutex_lock(&r.w.lock);
     r.w.end = true;
+    pthread_mutex_unlock(&r.w.lock);
     pthread_join(r.w.thread, NULL);
     for (unsigned i = 0; i < MACHINES; i++)
         machine_close(&machines[i]);

@@ -361,6 +361,12 @@ static void clear_ctx(void)
         ctx->jc[i].pc = TLB_NONE;
 }
 
+static void new_memory(void)
+{
+    for (unsigned i = 0; i < sizeof ram_start; i++)
+        ram_start[i] = (uint8_t)(i * 37 + seed);
+}
+
 static void new_state(void)
 {
     memset(&start, 0, sizeof start);
@@ -380,8 +386,6 @@ static void new_state(void)
             start.r[r] &= ~UINT64_C(7);
     }
     start.res_addr = below(2) ? start.r[2] : UINT64_MAX;
-    for (unsigned i = 0; i < sizeof ram_start; i++)
-        ram_start[i] = (uint8_t)(i * 37 + seed);
     start.res_val = below(2) && start.res_addr >= MEM && start.res_addr < MEM + MEM_PAGES * PAGE_SIZE
                         ? ld64(ram_start + (start.res_addr - MEM))
                         : 0;
@@ -443,6 +447,7 @@ static void compare_random_blocks(bool plain)
         struct tb *a, *b;
 
         random_block(1 + below(MAX_INSNS - 2));
+        new_memory();
         a = compile(&tr, PC, 0);
         b = compile(&tr_ir, PC, 0);
         for (unsigned k = 0; k < 12; k++) {

@@ -240,11 +240,16 @@ struct entered {
     struct tb *tb;
 };
 
-/* behind: exits whose stubs come after this one's, see emit_exits. */
+/*
+ * behind: exits whose stubs come after this one's, see emit_exits. Another vCPU may have made the block, and generated code
+ * came to it by a link it patched: what it wrote before `compiled` is read after it here.
+ */
 static struct tb_exit exit_by_link(struct vcpu *v, struct tb *tb, unsigned behind)
 {
-    unsigned index = tb->nlinks - 1u - behind;
+    unsigned index;
 
+    (void)__atomic_load_n(&tb->compiled, __ATOMIC_ACQUIRE);
+    index = tb->nlinks - 1u - behind;
     v->pc = tb->link[index].target + (tb->mode & TB_PIC ? v->pc_page : 0);
     return (struct tb_exit){.kind = TB_EXIT_LINK, .tb = tb, .index = index};
 }
