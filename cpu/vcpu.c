@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "cpu/isa.h"
@@ -23,8 +24,15 @@ bool vcpu_init(struct vcpu *v, const struct isa_ops *isa, struct bus *bus, struc
     v->index = index;
     v->res_addr = ~UINT64_C(0);
     v->tlb = tlb_new();
-    if (!v->tlb)
+    v->jc = aligned_alloc(64, JC_SIZE * sizeof *v->jc);
+    if (!v->tlb || !v->jc) {
+        tlb_free(v->tlb);
+        free(v->jc);
+        v->tlb = NULL;
         return false;
+    }
+    for (unsigned i = 0; i < JC_SIZE; i++)
+        v->jc[i] = (struct jump_entry){.pc = TLB_NONE};
     v->ctx = tlb_switch(v->tlb, (struct tlb_view){0});
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->wake, NULL);
@@ -36,6 +44,7 @@ void vcpu_fini(struct vcpu *v)
     if (!v->tlb)
         return;
     tlb_free(v->tlb);
+    free(v->jc);
     v->tlb = NULL;
     pthread_cond_destroy(&v->wake);
     pthread_mutex_destroy(&v->lock);

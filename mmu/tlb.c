@@ -67,8 +67,6 @@ void tlb_free(struct tlb *t)
 
 struct tlb_stats *tlb_stats(struct tlb *t) { return &t->stats; }
 
-struct tlb_ctx *tlb_context(struct tlb *t, unsigned i) { return __atomic_load_n(&t->ctx[i], __ATOMIC_ACQUIRE); }
-
 static void clear_chunks(struct tlb_entry *table, uint64_t *used)
 {
     for (; *used; *used &= *used - 1) {
@@ -81,7 +79,8 @@ static void clear_chunks(struct tlb_entry *table, uint64_t *used)
 
 static void clear_code(struct tlb_ctx *c)
 {
-    memset(c->code_id, 0, sizeof c->code_id);
+    for (; c->slots_used; c->slots_used &= c->slots_used - 1)
+        memset(&c->code_id[__builtin_ctzll(c->slots_used) * SLOT_CHUNK], 0, SLOT_CHUNK * sizeof *c->code_id);
     if (!c->code_used)
         return;
     for (; c->code_used; c->code_used &= c->code_used - 1)
@@ -94,12 +93,6 @@ static void clear_level1(struct tlb_ctx *c)
     clear_chunks(c->rd, &c->rd_used);
     clear_chunks(c->wr, &c->wr_used);
     clear_code(c);
-}
-
-static void clear_jumps(struct tlb_ctx *c)
-{
-    for (unsigned i = 0; i < JC_SIZE; i++)
-        __atomic_store_n(&c->jc[i].pc, TLB_NONE, __ATOMIC_RELAXED);
 }
 
 /* A fresh id; when they run out, everything starts over. */
@@ -139,7 +132,6 @@ static void ctx_open(struct tlb *t, struct tlb_ctx *c, struct tlb_view view)
     if (c->live)
         t->stats.ctx_evicted++;
     flush_ctx(t, c);
-    clear_jumps(c);
     c->view = view;
     c->live = true;
 }

@@ -7,8 +7,6 @@
  *
  *   rd, wr    first level, direct-mapped, separate for loads and stores; an entry with a matching tag means: RAM,
  *             permitted, accessed (wr: dirty) bit set, not watched. Host address = gva + addend.
- *   jc        jump cache: guest pc -> host code, filled by the translator; never flushed by fences (the code it
- *             points to checks code_id), purged entry by entry when a block dies.
  *   code_id   which code page (translator's id of one gva page + gpa page + mode) is mapped and executable here,
  *             slot CODE_SLOT(pc); 0 = unknown. Fences clear it.
  *   code_at   where the code pages are that a context may have anywhere (position-independent blocks, translator/tb.h):
@@ -17,8 +15,7 @@
  * Behind the contexts: a second level per vCPU (set-associative, tagged by the context's id), consulted on a miss
  * before the page walk. Invalid translations are never cached (Svvptc).
  *
- * Only the owning vCPU's thread calls these functions; other threads post work to it. Exception: jc entries may be
- * purged by any thread (atomic store of pc = TLB_NONE).
+ * Only the owning vCPU's thread calls these functions; other threads post work to it.
  */
 #ifndef MMU_TLB_H
 #define MMU_TLB_H
@@ -28,9 +25,7 @@
 enum {
     TLB_BITS = 12, /* arrays 8 MiB apart share no entries: a stream over three of them took 1.9 s at 10 bits, 0.04 s at 12 */
     TLB_SIZE = 1 << TLB_BITS,
-    JC_BITS = 12,
-    JC_SIZE = 1 << JC_BITS,
-    CODE_SLOTS = 1024,
+    CODE_SLOTS = 8192, /* 32 MiB: with 4 MiB the parts of Linux took turns, 1,400 times for a fork and exec */
     CODE_BITS = 12,
     CODE_ENTRIES = 1 << CODE_BITS,
     TLB_CONTEXTS = 16,
@@ -39,19 +34,13 @@ enum {
 enum { TLB_CHUNK = TLB_SIZE / 64 };
 #define TLB_NONE UINT64_C(1) /* a tag or pc that matches nothing */
 #define TLB_INDEX(va) (((va) >> PAGE_BITS) & (TLB_SIZE - 1))
-#define JC_INDEX(pc) (((pc) >> 1) & (JC_SIZE - 1))
 #define CODE_SLOT(pc) (((pc) >> PAGE_BITS) & (CODE_SLOTS - 1))
 #define CODE_ENTRY(id) ((id) & (CODE_ENTRIES - 1))
-enum { CODE_CHUNK = CODE_ENTRIES / 64 };
+enum { CODE_CHUNK = CODE_ENTRIES / 64, SLOT_CHUNK = CODE_SLOTS / 64 };
 
 struct tlb_entry {
     uint64_t tag;    /* gva of the page, or TLB_NONE */
     uint64_t addend; /* host address minus gva */
-};
-
-struct jump_entry {
-    gva pc; /* or TLB_NONE */
-    const void *code;
 };
 
 struct code_at {
@@ -68,12 +57,12 @@ struct tlb_view {
 struct tlb_ctx {
     struct tlb_entry rd[TLB_SIZE];
     struct tlb_entry wr[TLB_SIZE];
-    struct jump_entry jc[JC_SIZE];
     uint32_t code_id[CODE_SLOTS];
     struct code_at code_at[CODE_ENTRIES];
     struct tlb_view view;
     uint64_t rd_used, wr_used; /* a bit per TLB_CHUNK entries: those not all TLB_NONE; a flush clears only them */
-    uint64_t code_used;        /* likewise of code_at, a bit per CODE_CHUNK */
+    uint64_t slots_used;       /* likewise of code_id, a bit per SLOT_CHUNK */
+    uint64_t code_used;        /* and of code_at, a bit per CODE_CHUNK */
     uint64_t code_pages[64];   /* a bit per virtual page modulo their number: pages without one are not in code_at */
     uint64_t id; /* tag of the second level; a new one after a full flush */
     uint64_t used;
@@ -95,7 +84,13 @@ static inline void tlb_set_write(struct tlb_ctx *c, gva va, uint8_t *host)
     c->wr_used |= UINT64_C(1) << TLB_INDEX(va) / TLB_CHUNK;
 }
 
-/* The code page `id` is mapped and executable at va (page base). */
+/* The code page `id` is mapped and executable at va (of a place in it). */
+static inline void tlb_set_code_id(struct tlb_ctx *c, gva va, uint32_t id)
+{
+    c->code_id[CODE_SLOT(va)] = id;
+    c->slots_used |= UINT64_C(1) << CODE_SLOT(va) / SLOT_CHUNK;
+}
+/* Likewise of one that may be anywhere; va: page base. */
 static inline void tlb_set_code_at(struct tlb_ctx *c, gva va, uint32_t id)
 {
     uint64_t vpn = va >> PAGE_BITS;
@@ -143,9 +138,6 @@ void tlb_flush_page_asid(struct tlb *t, gva va, uint32_t asid);
 void tlb_drop_write(struct tlb *t, const uint8_t *host);
 /* Drop everything that points into [host, host + len) (unmap, watchpoints). */
 void tlb_drop_host(struct tlb *t, const uint8_t *host, uint64_t len);
-
-/* Context i of the pool (i < TLB_CONTEXTS), NULL while it was never used. Any thread, to purge jc; memory stays until tlb_free. */
-struct tlb_ctx *tlb_context(struct tlb *t, unsigned i);
 
 /* For info tlb: calls fn for each live first-level entry. */
 void tlb_each(struct tlb *t, void (*fn)(void *arg, const struct tlb_ctx *ctx, bool write, const struct tlb_entry *e), void *arg);

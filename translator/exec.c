@@ -50,10 +50,11 @@ static void link_exit(struct translator *t, struct tb *from, unsigned index, str
 }
 
 /* The owner fills; anyone may purge. The block may die between the lookup and the entry: then the entry goes again. */
-static void fill_jump_cache(struct vcpu *v, const struct tb *to)
+static void fill_jump_cache(struct vcpu *v, struct tb *to)
 {
-    struct jump_entry *e = &v->ctx->jc[JC_INDEX(v->pc)];
+    struct jump_entry *e = &v->jc[JC_INDEX(v->pc)];
 
+    to->jumped_to = true;
     __atomic_store_n(&e->pc, TLB_NONE, __ATOMIC_RELAXED);
     __atomic_store_n(&e->code, to->entry_checked, __ATOMIC_RELEASE);
     __atomic_store_n(&e->pc, v->pc, __ATOMIC_SEQ_CST);

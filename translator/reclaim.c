@@ -5,28 +5,22 @@
 
 #include "translator/state.h"
 
-_Static_assert((JC_SIZE << 1) == 2 * PAGE_SIZE, "where the jumps to one page offset are");
-
-static void purge_jump(struct tlb_ctx *ctx, const struct tb *tb, gva pc)
+static void purge_jump(struct vcpu *v, const struct tb *tb, gva pc)
 {
-    struct jump_entry *e = &ctx->jc[JC_INDEX(pc)];
+    struct jump_entry *e = &v->jc[JC_INDEX(pc)];
 
     if (__atomic_load_n(&e->code, __ATOMIC_RELAXED) == tb->entry_checked)
         __atomic_store_n(&e->pc, TLB_NONE, __ATOMIC_RELAXED);
 }
 
+/* The address of a position-independent block may be any with its offset: the index takes in some bits of the page. */
 static void purge_jumps(struct translator *t, const struct tb *tb)
 {
-    for (unsigned n = 0; n < TRANSLATOR_VCPUS && n < t->vcpus; n++)
-        for (unsigned i = 0; t->per[n] && i < TLB_CONTEXTS; i++) {
-            struct tlb_ctx *ctx = tlb_context(t->per[n]->v->tlb, i);
+    gva span = tb->mode & TB_PIC ? 2 * JC_SIZE : PAGE_SIZE;
 
-            if (!ctx)
-                break;
-            purge_jump(ctx, tb, tb->pc);
-            if (tb->mode & TB_PIC) /* its address may be any with this offset: the index takes in one bit of the page */
-                purge_jump(ctx, tb, tb->pc + PAGE_SIZE);
-        }
+    for (unsigned n = 0; n < t->vcpus; n++)
+        for (gva off = 0; t->per[n] && off < span; off += PAGE_SIZE)
+            purge_jump(t->per[n]->v, tb, tb->pc + off);
 }
 
 void tb_kill(struct translator *t, struct tb *tb)
@@ -47,7 +41,7 @@ void tb_kill(struct translator *t, struct tb *tb)
     tb_remove(&t->tbs, tb);
     /* Seen dead before the purge: who fills an entry looks at `dead` afterwards (exec.c). */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (tb->compiled && t->host->needs_cache)
+    if (tb->jumped_to)
         purge_jumps(t, tb);
     tb->retired_at = t->epoch + 1;
     __atomic_store_n(&t->kill_epoch, tb->retired_at, __ATOMIC_SEQ_CST);

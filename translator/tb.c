@@ -99,9 +99,9 @@ void tb_set_ids(struct tlb_ctx *c, const struct tb *tb, gva pc)
             tlb_set_code_at(c, (pc & PAGE_MASK) + PAGE_SIZE, tb->code_id2);
         return;
     }
-    c->code_id[CODE_SLOT(pc)] = tb->code_id;
+    tlb_set_code_id(c, pc, tb->code_id);
     if (tb->code_id2)
-        c->code_id[CODE_SLOT(pc + PAGE_SIZE)] = tb->code_id2;
+        tlb_set_code_id(c, pc + PAGE_SIZE, tb->code_id2);
 }
 
 bool tb_room_for_links(struct tb *tb, const struct ir *ir)

@@ -47,6 +47,7 @@ struct tb {
     uint16_t count, bytes;
     uint32_t code_id, code_id2; /* page ids; code_id2 = 0 unless the block straddles */
     _Atomic bool dead;
+    _Atomic bool jumped_to; /* it is, or was, in a jump cache */
     bool compiled;     /* runnable by the engine; else by isa->interp only (cold, or the back end cannot take it) */
     uint8_t link_room; /* entries of link: at most TB_LINKS, enough for every brcond and jump of the IR up to that */
     uint8_t nlinks;    /* set by compile */

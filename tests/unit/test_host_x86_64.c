@@ -184,6 +184,7 @@ static const struct isa_ops isa = {
 static struct toy_insn insns[MAX_INSNS];
 static struct tlb_ctx *ctx;
 static struct vcpu start, got, want;
+static struct jump_entry jumps[JC_SIZE];
 static struct translator tr, tr_ir;
 static struct ir ir;
 static uint8_t ram_start[sizeof ram], ram_want[sizeof ram];
@@ -358,7 +359,7 @@ static void clear_ctx(void)
     for (unsigned i = 0; i < TLB_SIZE; i++)
         ctx->rd[i].tag = ctx->wr[i].tag = TLB_NONE;
     for (unsigned i = 0; i < JC_SIZE; i++)
-        ctx->jc[i].pc = TLB_NONE;
+        jumps[i].pc = TLB_NONE;
 }
 
 static void new_memory(void)
@@ -372,6 +373,7 @@ static void new_state(void)
     memset(&start, 0, sizeof start);
     start.isa = &isa;
     start.ctx = ctx;
+    start.jc = jumps;
     start.pc = PC;
     start.icount = rnd() & 0xffff;
     start.res_addr = UINT64_MAX;
@@ -699,7 +701,7 @@ static void indirect_jumps_use_the_jump_cache(void **state)
     CHECK_EQ(got.pc, PC + 0x7654);
     CHECK_EQ(got.icount, start.icount + 1);
     ctx->code_id[CODE_SLOT(b->pc)] = 9;
-    ctx->jc[JC_INDEX(b->pc)] = (struct jump_entry){b->pc, b->entry_checked};
+    jumps[JC_INDEX(b->pc)] = (struct jump_entry){b->pc, b->entry_checked};
     x = run_on(&tr, a, &got);
     CHECK_EQ(x.kind, TB_EXIT_LINK);
     CHECK(x.tb == b);

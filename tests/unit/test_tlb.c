@@ -59,7 +59,7 @@ static void fence_of_a_page_drops_that_page_only(void **state)
     (void)state;
     fill(a, 0x5000, false, 4096);
     fill(a, 0x6000, false, 4096);
-    a->code_id[CODE_SLOT(0x5000)] = 7;
+    tlb_set_code_id(a, 0x5abc, 7);
     tlb_flush_page(t, 0x5abc);
     CHECK(!known(a, 0x5000));
     CHECK_EQ(a->code_id[CODE_SLOT(0x5000)], 0);

@@ -202,6 +202,7 @@ void fp_raw2(struct emit *e, unsigned op, unsigned d, struct rm m);            /
 static inline struct rm pool(const struct emit *e, enum const_pool c) { return rm_abs(e->h->pool + 16 * c); }
 
 /* --- stubs.c --- */
+void jump_entry(const struct host_state *h, struct asm_buf *a); /* rax = where the jump cache keeps the pc in rdx */
 bool stubs_emit(struct host_state *h, struct asm_buf *a);
 
 #endif

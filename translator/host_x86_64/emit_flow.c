@@ -183,7 +183,7 @@ static void jump(struct emit *e, gva target)
     exit_jump(e, target);
 }
 
-/* To the pc in rdx: the jump cache of the current view; its code compares the page's id first. */
+/* To the pc in rdx: the jump cache; what it leads to compares the page's id first. */
 static void cold_lookup(struct emit *e, struct cold *c)
 {
     cold_enter(e, c);
@@ -205,18 +205,12 @@ static void jump_rdx(struct emit *e)
     asm_alu_imm(a, 0, ALU_CMP, V_MEM(attention), 0);
     c = cold_new(e, cold_attention_rdx);
     c->from = asm_jcc_fwd(a, CC_NE);
-    asm_rr(a, X_LOAD, RAX, RDX);
-    asm_shift_imm(a, 0, SH_SHL, RAX, 3);
-    asm_alu_imm(a, 0, ALU_AND, rm_reg(RAX), (JC_SIZE - 1) << 4);
-    asm_alu(a, OP_W, ALU_CMP, RDX, rm_sib(R15, RAX, 0, offsetof(struct tlb_ctx, jc)));
+    jump_entry(e->h, a);
+    asm_alu(a, OP_W, ALU_CMP, RDX, rm_mem(RAX, 0));
     c = cold_new(e, cold_lookup);
     c->from = asm_jcc_fwd(a, CC_NE);
-    asm_op(a, X_FF, 4, rm_sib(R15, RAX, 0, offsetof(struct tlb_ctx, jc) + offsetof(struct jump_entry, code)));
+    asm_op(a, X_FF, 4, rm_mem(RAX, offsetof(struct jump_entry, code)));
 }
-
-_Static_assert(sizeof(struct jump_entry) == 16 &&
-                   JC_INDEX(UINT64_C(0x123456)) == ((UINT64_C(0x123456) >> 1) & (JC_SIZE - 1)),
-               "the index computed above");
 
 static void exec(struct emit *e, const struct ir_insn *in)
 {

@@ -200,16 +200,31 @@ static void emit_exit_kinds(struct host_state *h, struct asm_buf *a, const uint8
     asm_ret(a);
 }
 
+_Static_assert(sizeof(struct jump_entry) == 16 &&
+                   JC_INDEX(UINT64_C(0x123456)) == ((UINT64_C(0x123456) >> 1) & (JC_SIZE - 1)),
+               "the index computed here");
+
+void jump_entry(const struct host_state *h, struct asm_buf *a)
+{
+    if (h->bmi2) {
+        asm_vex_tail(a, V_RORX, RAX, 0, rm_reg(RDX), 1);
+        asm_8(a, 29);
+    } else {
+        asm_rr(a, X_LOAD, RAX, RDX);
+        asm_shift_imm(a, 0, SH_SHL, RAX, 3);
+    }
+    asm_alu_imm(a, 0, ALU_AND, rm_reg(RAX), (JC_SIZE - 1) << 4);
+    asm_alu(a, OP_W, ALU_ADD, RAX, V_MEM(jc));
+}
+
 /* The indirect jump that blocks have inline, for direct exits beyond TB_LINKS. rdx: pc. */
 static void emit_jump(struct host_state *h, struct asm_buf *a)
 {
     h->jump = asm_here(a);
-    asm_rr(a, X_LOAD, RAX, RDX);
-    asm_shift_imm(a, 0, SH_SHL, RAX, 3);
-    asm_alu_imm(a, 0, ALU_AND, rm_reg(RAX), (JC_SIZE - 1) << 4);
-    asm_alu(a, OP_W, ALU_CMP, RDX, rm_sib(R15, RAX, 0, offsetof(struct tlb_ctx, jc)));
+    jump_entry(h, a);
+    asm_alu(a, OP_W, ALU_CMP, RDX, rm_mem(RAX, 0));
     asm_jcc(a, CC_NE, h->exit_lookup);
-    asm_op(a, X_FF, 4, rm_sib(R15, RAX, 0, offsetof(struct tlb_ctx, jc) + offsetof(struct jump_entry, code)));
+    asm_op(a, X_FF, 4, rm_mem(RAX, offsetof(struct jump_entry, code)));
 }
 
 struct thunks {
