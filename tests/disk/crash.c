@@ -231,8 +231,9 @@ static bool workload_run(struct crash *c, uint64_t seed)
     if (c->o->verbose)
         note("workload %" PRIu64 ": %s, %" PRIu64 " sectors%s", seed, shape.options, shape.sectors,
              shape.backing ? ", backing file" : "");
-    c->first = shape_create(&shape, c->o->dir, rng_one_in(&c->rng, 2), &c->first_size);
-    if (!c->first || (shape.backing && !shape_backing_file(&shape, c->o->dir))) {
+    if (!shape.backing || shape_backing_file(&shape, c->o->dir))
+        c->first = shape_create(&shape, c->o->dir, rng_one_in(&c->rng, 2), &c->first_size);
+    if (!c->first) {
         c->failures++;
         note("workload %" PRIu64 ": cannot create the image (%s)", seed, shape.options);
         return false;

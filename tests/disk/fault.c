@@ -209,10 +209,11 @@ static bool workload_faults(struct run *r, struct totals *t)
     uint64_t calls;
 
     shape_random(&r->shape, r->o->format, &rng);
-    r->first = shape_create(&r->shape, r->o->dir, rng_one_in(&rng, 2), &r->first_size);
-    if (!r->first || (r->shape.backing && !shape_backing_file(&r->shape, r->o->dir))) {
+    r->first = NULL;
+    if (!r->shape.backing || shape_backing_file(&r->shape, r->o->dir))
+        r->first = shape_create(&r->shape, r->o->dir, rng_one_in(&rng, 2), &r->first_size);
+    if (!r->first) {
         note("seed %" PRIu64 ": cannot create the image (%s)", r->seed, r->shape.options);
-        free(r->first);
         return false;
     }
     if (!run(r, &none, t))

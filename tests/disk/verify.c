@@ -80,7 +80,7 @@ static bool verify_check(struct sequence *q, const struct layer *l)
     char line[200] = "", *out;
     json_t *theirs;
     int code;
-    bool ok = img && img->ops->check(img, 0, &res, report_line, line, &e);
+    bool ok = img && img->ops->check && img->ops->check(img, 0, &res, report_line, line, &e);
 
     image_close(img);
     if (!ok)

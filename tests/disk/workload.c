@@ -65,17 +65,39 @@ bool shape_backing_file(const struct shape *s, const char *dir)
     return ok;
 }
 
-uint8_t *shape_create(const struct shape *s, const char *dir, bool ours, uint64_t *size)
+static uint8_t *create_ours(const struct shape *s, const char *dir, uint64_t *size)
+{
+    char path[1024], backing[1024];
+    struct image *file = memory_new(NULL, 0);
+    struct image_create c = {.path = path, .format = s->format, .size = s->sectors * SECTOR, .file = file};
+    uint8_t *data = NULL;
+    struct err e = {{0}};
+
+    snprintf(path, sizeof path, "%s/disk.img", dir);
+    snprintf(backing, sizeof backing, "%s/backing.raw", dir);
+    c.options = *s->options ? s->options : NULL;
+    if (s->backing) {
+        c.backing = backing;
+        c.backing_format = "raw";
+    }
+    if (file && image_create(&c, &e)) {
+        *size = file->size;
+        data = malloc(*size);
+        if (data)
+            memcpy(data, memory_data(file), *size);
+    } else {
+        note("create: %s", e.msg);
+    }
+    image_close(file);
+    return data;
+}
+
+static uint8_t *create_qemu(const struct shape *s, const char *dir, uint64_t *size)
 {
     char path[1024], backing[1100] = "";
     uint8_t *data;
 
-    (void)ours;
     snprintf(path, sizeof path, "%s/new.img", dir);
-    if (!strcmp(s->format, "raw")) {
-        *size = s->sectors * SECTOR;
-        return calloc(s->sectors, SECTOR);
-    }
     if (s->backing)
         snprintf(backing, sizeof backing, "-b '%s/backing.raw' -F raw", dir);
     if (shell(NULL, "qemu-img create -q -f %s %s%s %s '%s' %" PRIu64 " >&2", s->format, *s->options ? "-o " : "",
@@ -84,6 +106,15 @@ uint8_t *shape_create(const struct shape *s, const char *dir, bool ours, uint64_
     data = file_read(path, size);
     remove(path);
     return data;
+}
+
+uint8_t *shape_create(const struct shape *s, const char *dir, bool ours, uint64_t *size)
+{
+    if (!strcmp(s->format, "raw")) {
+        *size = s->sectors * SECTOR;
+        return calloc(s->sectors, SECTOR);
+    }
+    return ours ? create_ours(s, dir, size) : create_qemu(s, dir, size);
 }
 
 struct image *shape_open(const struct shape *s, struct image *file, const char *dir, const struct image_options *o,
