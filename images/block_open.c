@@ -32,7 +32,7 @@ static struct image *open_base(const struct block *b, bool read_only, struct err
     how.format = b->format;
     how.read_only = read_only;
     how.direct = b->direct;
-    return image_open(b->path, &how, e);
+    return image_open_spec(b->path, &how, e);
 }
 
 static struct image *open_image(struct block *b, const struct block_options *o, struct err *e)

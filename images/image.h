@@ -58,8 +58,14 @@ struct image_options {
     uint64_t offset, length;    /* a byte range of the file; length 0: to its end */
     unsigned partition;         /* 1...: a partition of the file by its MBR or GPT; 0: none */
     struct image *file;         /* the format's bytes, already open; owned by the new image also when opening fails */
-    const struct image *above;  /* see struct image; set by image_open_backing(), as is the next */
+    /* A line for the person about something that is not an error (a mirror runs degraded); NULL: to stderr. */
+    void (*notice)(void *arg, const char *line);
+    void *notice_arg;
+    /* From here on set by the layers themselves. */
+    const struct image *above; /* see struct image */
     bool guessed;
+    bool some_missing; /* members of a list need not all be there */
+    unsigned nested;   /* lists in lists */
 };
 
 /* What is at an offset: see image_ops.map. */
@@ -156,6 +162,11 @@ const char *image_format_name(unsigned n);              /* 0...: the n-th row's;
  * partition under another format) is built here. NULL with e set on failure.
  */
 struct image *image_open(const char *path, const struct image_options *o, struct err *e);
+/*
+ * The same for PATH[;format=F][;offset=N][;size=N][;partition=N], which override o, and for lists of such:
+ * concat:A,B,... stripe:chunk=64k,A,B,... mirror:A,B,... (members.h). A file whose name is all of spec comes first.
+ */
+struct image *image_open_spec(const char *spec, const struct image_options *o, struct err *e);
 void image_close(struct image *img); /* NULL is allowed; closes file and backing too */
 
 /* The format whose header (or footer) the bytes of file carry, known to the table or not; NULL: none, so raw. */
