@@ -68,31 +68,14 @@ static uint64_t capabilities(const struct nvme *n)
 
 /* --- enable, disable, shut down --- */
 
-static void shutdown_done(struct block_req *io, int result)
-{
-    struct nvme *n = io->arg;
-    bool last;
+static void shutdown_done(struct block_req *io, int result);
 
-    (void)result; /* an error of a flush here has no place to be told */
-    pthread_mutex_lock(&n->done_lock);
-    last = !--n->shutting;
-    pthread_cond_broadcast(&n->done_cond);
-    pthread_mutex_unlock(&n->done_lock);
-    if (!last)
-        return;
-    device_lock(n);
-    if (n->csts & NVME_SHUTDOWN_RUNNING)
-        n->csts = (n->csts & ~(uint32_t)NVME_SHUTDOWN_RUNNING) | NVME_SHUTDOWN_DONE;
-    device_unlock(n);
-}
-
-/* The guest's last word before power goes: make all stable, then say so. */
-static void shut_down(struct nvme *n)
+static void shutdown_flush(struct nvme *n)
 {
-    n->csts = (n->csts & ~(uint32_t)(NVME_SHUTDOWN_DONE)) | NVME_SHUTDOWN_RUNNING;
+    bool none;
+
+    n->shutdown_again = false;
     pthread_mutex_lock(&n->done_lock);
-    while (n->shutting)
-        pthread_cond_wait(&n->done_cond, &n->done_lock);
     n->shutting = 1; /* ours, so that the last one of the loop cannot end it early */
     pthread_mutex_unlock(&n->done_lock);
     for (unsigned i = 0; i < NVME_NAMESPACES_MAX; i++) {
@@ -105,9 +88,50 @@ static void shut_down(struct nvme *n)
         block_submit(n->ns[i].block, &n->shutdown[i]);
     }
     pthread_mutex_lock(&n->done_lock);
-    if (!--n->shutting)
-        n->csts = (n->csts & ~(uint32_t)NVME_SHUTDOWN_RUNNING) | NVME_SHUTDOWN_DONE;
+    none = !--n->shutting;
     pthread_mutex_unlock(&n->done_lock);
+    if (none && n->csts & NVME_SHUTDOWN_RUNNING)
+        n->csts = (n->csts & ~(uint32_t)NVME_SHUTDOWN_RUNNING) | NVME_SHUTDOWN_DONE;
+}
+
+/* On a worker thread. An error of a flush has no place to be told here. */
+static void shutdown_done(struct block_req *io, int result)
+{
+    struct nvme *n = io->arg;
+    bool last;
+
+    (void)result;
+    pthread_mutex_lock(&n->done_lock);
+    last = !--n->shutting;
+    pthread_mutex_unlock(&n->done_lock);
+    if (!last)
+        return;
+    device_lock(n);
+    pthread_mutex_lock(&n->done_lock);
+    last = !n->shutting; /* or a later shutdown has begun */
+    pthread_mutex_unlock(&n->done_lock);
+    if (last && n->shutdown_again)
+        shutdown_flush(n);
+    else if (last && n->csts & NVME_SHUTDOWN_RUNNING)
+        n->csts = (n->csts & ~(uint32_t)NVME_SHUTDOWN_RUNNING) | NVME_SHUTDOWN_DONE;
+    device_unlock(n);
+}
+
+/*
+ * The guest's last word before power goes: make all stable, then say so. Flushes of an earlier shutdown are not waited
+ * for: the threads that end them may want the lock that is held here.
+ */
+static void shut_down(struct nvme *n)
+{
+    bool running;
+
+    n->csts = (n->csts & ~(uint32_t)(NVME_SHUTDOWN_DONE)) | NVME_SHUTDOWN_RUNNING;
+    pthread_mutex_lock(&n->done_lock);
+    running = n->shutting;
+    pthread_mutex_unlock(&n->done_lock);
+    n->shutdown_again = running;
+    if (!running)
+        shutdown_flush(n);
 }
 
 static void disable(struct nvme *n)
@@ -280,6 +304,7 @@ static void nvme_free(struct device *d)
     for (unsigned q = 0; q < NVME_QUEUES; q++)
         nvme_queue_stop(n, q);
     n->csts = 0;
+    n->shutdown_again = false;
     device_unlock(d);
     for (unsigned i = 0; i < NVME_NAMESPACES_MAX; i++)
         if (n->ns[i].block)

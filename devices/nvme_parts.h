@@ -140,6 +140,7 @@ struct nvme {
     uint64_t nonempty;               /* completion queues with entries the guest has not taken; derived */
     uint64_t posted;                 /* completion queues that got entries since the last notification */
     unsigned in_flight[NVME_QUEUES]; /* fetched and not completed */
+    bool shutdown_again;             /* asked for while the flushes of an earlier one run */
     struct nvme_cmd *active, *waiting /* for room in their completion queue */, **waiting_tail, *free;
     uint64_t inline_done, queued;
     pthread_mutex_t done_lock; /* inside the device's lock; guards the rest */
