@@ -70,6 +70,16 @@ static uint64_t capabilities(const struct nvme *n)
 
 static void shutdown_done(struct block_req *io, int result);
 
+static bool shutting(struct nvme *n)
+{
+    bool any;
+
+    pthread_mutex_lock(&n->done_lock);
+    any = n->shutting;
+    pthread_mutex_unlock(&n->done_lock);
+    return any;
+}
+
 static void shutdown_flush(struct nvme *n)
 {
     bool none;
@@ -107,9 +117,7 @@ static void shutdown_done(struct block_req *io, int result)
     if (!last)
         return;
     device_lock(n);
-    pthread_mutex_lock(&n->done_lock);
-    last = !n->shutting; /* or a later shutdown has begun */
-    pthread_mutex_unlock(&n->done_lock);
+    last = !shutting(n); /* or a later shutdown has begun */
     if (last && n->shutdown_again)
         shutdown_flush(n);
     else if (last && n->csts & NVME_SHUTDOWN_RUNNING)
@@ -123,14 +131,9 @@ static void shutdown_done(struct block_req *io, int result)
  */
 static void shut_down(struct nvme *n)
 {
-    bool running;
-
     n->csts = (n->csts & ~(uint32_t)(NVME_SHUTDOWN_DONE)) | NVME_SHUTDOWN_RUNNING;
-    pthread_mutex_lock(&n->done_lock);
-    running = n->shutting;
-    pthread_mutex_unlock(&n->done_lock);
-    n->shutdown_again = running;
-    if (!running)
+    n->shutdown_again = shutting(n);
+    if (!n->shutdown_again)
         shutdown_flush(n);
 }
 
@@ -292,6 +295,8 @@ static void nvme_update(struct device *d)
             n->sq[q] = (struct nvme_sq){0};
     if (n->aers > NVME_AER_MAX)
         n->aers = 0;
+    if (n->csts & NVME_SHUTDOWN_RUNNING && !shutting(n)) /* saved meanwhile, with the disks flushed */
+        n->csts ^= NVME_SHUTDOWN_RUNNING | NVME_SHUTDOWN_DONE;
     nvme_intx_update(n);
     pci_update(&n->pci);
 }
