@@ -1,6 +1,7 @@
 /* The description of a machine and its checks. See config.h. */
 #include "frontend/config.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ void config_free(struct machine_config *c)
 {
     for (unsigned i = 0; i < c->devices; i++)
         kv_free(&c->device[i].props);
+    for (unsigned i = 0; i < c->drives; i++)
+        json_decref(c->drive[i].node);
     for (unsigned i = 0; i < c->pool_len; i++)
         free(c->pool[i]);
     free(c->pool);
@@ -153,7 +156,7 @@ struct drive_config *config_drive_new(struct machine_config *c, struct err *e)
         return NULL;
     }
     d = &c->drive[c->drives++];
-    *d = (struct drive_config){.format = "raw", .unit = -1};
+    *d = (struct drive_config){.unit = -1, .werror = POLICY_ENOSPC};
     return d;
 }
 

@@ -13,12 +13,13 @@
 #include "base/err.h"
 #include "frontend/device_table.h"
 #include "frontend/options.h"
+#include "images/block.h"
 #include "translator/translator.h"
 
 enum {
-    CONFIG_MAX = 64,        /* of each kind of part */
-    CONFIG_SERIALS = 4,     /* -serial given; the board has one */
-    CONFIG_MAX_CPUS = 64,   /* of the PLIC and the ACLINT */
+    CONFIG_MAX = 64,      /* of each kind of part */
+    CONFIG_SERIALS = 4,   /* -serial given; the board has one */
+    CONFIG_MAX_CPUS = 64, /* of the PLIC and the ACLINT */
 };
 
 enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_UNIX };
@@ -35,12 +36,21 @@ struct chardev_config {
 
 enum drive_bus { DRIVE_NONE, DRIVE_VIRTIO, DRIVE_PFLASH };
 
-struct drive_config {
-    const char *id, *file, *format;
+struct drive_config {               /* drive.h says how it is opened */
+    const char *id, *file, *format; /* format NULL: not named */
+    struct json_t *node;            /* instead of file: a tree of block nodes, owned */
+    const char *allow;              /* a folder where files that the image names may lie */
     enum drive_bus bus;
     int unit; /* PFLASH: 0, 1; -1: next free */
-    bool bus_given, read_only, snapshot, writethrough, no_discard;
-    bool layer; /* a -blockdev that only names a file for another one */
+    bool bus_given, read_only, snapshot, writethrough, no_discard, direct, ignore_flush;
+    bool layer;              /* a node that is part of another one's tree */
+    uint64_t offset, length; /* a part of the file, 0: all */
+    unsigned partition;
+    enum block_aio aio;
+    enum block_zeroes detect_zeroes;
+    enum block_policy rerror, werror;
+    bool limited;
+    struct block_limits limits;
 };
 
 struct device_config {
@@ -71,7 +81,7 @@ enum { PORT_NONE = -1 }; /* no chardev */
 struct machine_config {
     const char *program; /* for messages: argv[0]'s last part */
     const char *name;
-    bool qemu;           /* QEMU's words at the monitor's prompt */
+    bool qemu; /* QEMU's words at the monitor's prompt */
 
     const char *cpu; /* "rv64,zbb=off" */
     unsigned cpus;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "devices/chardev_null.h"
+#include "frontend/drive.h"
 #include "frontend/machine_parts.h"
 #include "images/block.h"
 
@@ -13,18 +14,10 @@ bool machine_open_drives(struct machine *m, struct err *e)
 {
     for (unsigned i = 0; i < m->config->drives; i++) {
         const struct drive_config *d = &m->config->drive[i];
-        struct block_options o = {
-            .path = d->file,
-            .format = d->format,
-            .read_only = d->read_only,
-            .snapshot = d->snapshot || (m->config->snapshot && !d->read_only),
-            .writethrough = d->writethrough,
-            .ignore_discard = d->no_discard,
-        };
 
         if (d->layer)
             continue;
-        m->block[i] = block_open(&o, e);
+        m->block[i] = drive_open(m->config, d, m->clock, e);
         if (!m->block[i])
             return err_prefix(e, "drive");
     }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cpu/riscv/config.h"
 #include "frontend/loader.h"
+#include "frontend/native_disk.h"
 
 struct run_cli {
     struct machine_config *c;
@@ -150,35 +151,7 @@ static bool run_perf_map(void *ctx, const char *arg, struct err *e)
 /* FILE[,ro][,snapshot][,bus=pci|mmio][,serial=NAME] */
 static bool run_disk(void *ctx, const char *arg, struct err *e)
 {
-    struct run_cli *r = ctx;
-    struct keyvals k;
-    struct drive_config *d = config_drive_new(r->c, e);
-    bool ok = d && kv_parse(&k, arg, "file", e), ro = false;
-    const char *bus, *serial;
-    char spec[256], id[16];
-
-    if (!ok)
-        return false;
-    snprintf(id, sizeof id, "disk%u", r->c->drives - 1);
-    d->id = config_str(r->c, id);
-    d->file = config_str(r->c, kv_get(&k, "file"));
-    bus = kv_get(&k, "bus");
-    serial = kv_get(&k, "serial");
-    ok = kv_bool(&k, "ro", &ro, e) && kv_bool(&k, "snapshot", &d->snapshot, e) && kv_done(&k, e);
-    d->read_only = ro;
-    if (ok && !d->file)
-        ok = err_set(e, "needs a file");
-    if (ok && bus && strcmp(bus, "pci") && strcmp(bus, "mmio"))
-        ok = err_set(e, "bus=%s: expected pci or mmio", bus);
-    if (ok && serial && (strlen(serial) > 20 || strpbrk(serial, ",=")))
-        ok = err_set(e, "serial=%s: at most 20 characters, no comma", serial);
-    if (ok) {
-        snprintf(spec, sizeof spec, "virtio-blk-%s,drive=%s%s%s", bus && !strcmp(bus, "mmio") ? "device" : "pci", id,
-                 serial ? ",serial=" : "", serial ? serial : "");
-        ok = config_add_device(r->c, spec, e);
-    }
-    kv_free(&k);
-    return ok;
+    return native_disk(((struct run_cli *)ctx)->c, arg, e);
 }
 
 static bool run_device(void *ctx, const char *arg, struct err *e)
@@ -242,7 +215,8 @@ static const struct option_row options[] = {
     {"bios", "FILE|none|sbi", "firmware (default sbi, built in)", run_bios, "none|sbi"},
     {"dumpdtb", "FILE", "write the device tree and end", run_dumpdtb, NULL},
     {"Devices", 0, 0, 0, 0},
-    {"disk", "FILE[,ro][,snapshot][,bus=pci|mmio]", "raw disk on virtio (default bus=pci)", run_disk, NULL},
+    {"disk", "FILE[,format=][,bus=]...",
+     "a disk: bus=pci|mmio|nvme, ro, snapshot, partition=, cache=, iops=, on-error=", run_disk, NULL},
     {"device", "DRIVER[,PROP=VALUE]", "any device of the table; help lists them", run_device, "help"},
     {"snapshot", NULL, "disks keep nothing of this run", run_snapshot, NULL},
     {"console", "WHERE", "mon:stdio (default: Ctrl-A h for keys), stdio, pty, unix:PATH, file:PATH, null", run_console,
@@ -289,6 +263,17 @@ static bool run_file(void *ctx, const char *arg, struct err *e)
     return true;
 }
 
+static const char *first_disk(const struct machine_config *c)
+{
+    for (unsigned i = 0; i < c->devices; i++) {
+        if (c->device[i].type->kind == DEVICE_BLK)
+            return "console=ttyS0 root=/dev/vda rw";
+        if (c->device[i].type->kind == DEVICE_NVME)
+            return "console=ttyS0 root=/dev/nvme0n1 rw";
+    }
+    return "console=ttyS0";
+}
+
 static bool finish(struct run_cli *r, struct err *e)
 {
     struct machine_config *c = r->c;
@@ -298,7 +283,7 @@ static bool finish(struct run_cli *r, struct err *e)
         return err_set(e, "%s%snothing to boot: give a kernel, or firmware with --bios",
                        r->not_kernel ? r->not_kernel : "", r->not_kernel ? ": not a kernel, and " : "");
     if (!c->append && c->kernel && !c->initrd && c->drives)
-        c->append = "console=ttyS0 root=/dev/vda rw";
+        c->append = first_disk(c);
     else if (!c->append && c->kernel)
         c->append = "console=ttyS0";
     if (!config_chardev_spec(c, r->console ? r->console : "mon:stdio", "console", &c->serial[0], e))

@@ -50,7 +50,7 @@ bool parse_u64(const char *text, uint64_t *val);
 bool parse_size(const char *text, uint64_t unit, uint64_t *bytes);
 bool parse_bool(const char *text, bool *val); /* on/off, yes/no, true/false, 1/0 */
 
-enum { KV_MAX = 48 };
+enum { KV_MAX = 96 };
 
 struct kv {
     const char *key, *value;

@@ -13,19 +13,8 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "cpu/riscv/config.h"
+#include "frontend/personality_parts.h"
 #include "frontend/version.h"
-
-enum { SPECS = 16 };
-
-struct qemu_cli {
-    struct machine_config *c;
-    const char *serial[SPECS], *monitor[SPECS], *mon[SPECS], *mon_spec[SPECS];
-    unsigned serials, monitors, mons;
-    bool nodefaults, nographic, display_given, accel_given, accel_found, done, enable_kvm;
-    const char *accel_refused, *memory_wanted;
-    char memory_ids[SPECS][32];
-    unsigned memories;
-};
 
 static bool no_effect(void *ctx, const char *arg, struct err *e)
 {
@@ -404,111 +393,6 @@ static bool opt_numa(void *ctx, const char *arg, struct err *e)
     return ok;
 }
 
-static bool opt_drive(void *ctx, const char *arg, struct err *e)
-{
-    static const char *const harmless[] = {"media",  "aio",   "detect-zeroes", "werror",
-                                           "rerror", "index", "copy-on-read"};
-    struct qemu_cli *q = ctx;
-    struct keyvals k;
-    struct drive_config *d = NULL;
-    bool ok = kv_parse(&k, arg, NULL, e) && (d = config_drive_new(q->c, e)) != NULL;
-    const char *bus, *cache, *discard, *media;
-    uint64_t unit = UINT64_MAX;
-
-    if (!ok) {
-        kv_free(&k);
-        return false;
-    }
-    media = kv_get(&k, "media");
-    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
-        kv_get(&k, harmless[i]);
-    d->id = config_str(q->c, kv_get(&k, "id"));
-    d->file = config_str(q->c, kv_get(&k, "file"));
-    bus = kv_get(&k, "if");
-    d->bus_given = bus != NULL;
-    cache = kv_get(&k, "cache");
-    discard = kv_get(&k, "discard");
-    ok = kv_bool(&k, "readonly", &d->read_only, e) && kv_bool(&k, "read-only", &d->read_only, e) &&
-         kv_bool(&k, "snapshot", &d->snapshot, e) && kv_u64(&k, "unit", &unit, e);
-    if (ok && media && !strcmp(media, "cdrom"))
-        d->read_only = true;
-    if (kv_get(&k, "format"))
-        d->format = config_str(q->c, kv_get(&k, "format"));
-    ok = ok && kv_done(&k, e);
-    if (ok && !d->file)
-        ok = err_set(e, "needs file=FILE");
-    if (ok && strcmp(d->format, "raw"))
-        ok = err_set(e, "format=%s: not there yet (only raw)", d->format);
-    if (ok && bus && strcmp(bus, "virtio") && strcmp(bus, "none") && strcmp(bus, "pflash"))
-        ok = err_set(e, "if=%s: not there yet (none, virtio or pflash)", bus);
-    if (ok && unit != UINT64_MAX)
-        d->unit = unit < 64 ? (int)unit : 64;
-    d->bus = !bus || !strcmp(bus, "virtio") ? DRIVE_VIRTIO : !strcmp(bus, "pflash") ? DRIVE_PFLASH : DRIVE_NONE;
-    d->writethrough = cache && (!strcmp(cache, "writethrough") || !strcmp(cache, "directsync"));
-    d->no_discard = discard && (!strcmp(discard, "ignore") || !strcmp(discard, "off"));
-    kv_free(&k);
-    return ok;
-}
-
-static bool opt_hd(void *ctx, const char *arg, struct err *e)
-{
-    struct qemu_cli *q = ctx;
-    struct drive_config *d = config_drive_new(q->c, e);
-
-    if (!d)
-        return false;
-    d->file = config_str(q->c, arg);
-    d->bus = DRIVE_VIRTIO;
-    return true;
-}
-
-/* A raw file, in one layer (driver=file or raw with file.filename=) or two (driver=raw,file=NODE). */
-static bool opt_blockdev(void *ctx, const char *arg, struct err *e)
-{
-    static const char *const harmless[] = {"aio",           "cache.direct",       "cache.no-flush", "auto-read-only",
-                                           "locking",       "file.driver",        "file.aio",       "file.locking",
-                                           "detect-zeroes", "file.auto-read-only"};
-    struct qemu_cli *q = ctx;
-    struct keyvals k;
-    struct drive_config *d = NULL, *below = NULL;
-    bool ok = arg[0] == '{' ? err_set(e, "JSON is not there yet; use key=value")
-                            : kv_parse(&k, arg, "driver", e) && (d = config_drive_new(q->c, e)) != NULL;
-    const char *driver, *file, *discard;
-
-    if (arg[0] == '{')
-        return false;
-    if (!ok) {
-        kv_free(&k);
-        return false;
-    }
-    driver = kv_get(&k, "driver");
-    d->id = config_str(q->c, kv_get(&k, "node-name"));
-    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
-        kv_get(&k, harmless[i]);
-    file = kv_get(&k, "filename");
-    if (!file)
-        file = kv_get(&k, "file.filename");
-    if (!file && kv_get(&k, "file")) {
-        below = config_drive_find(q->c, kv_get(&k, "file"));
-        ok = below || err_set(e, "file=%s: no such node before it", kv_get(&k, "file"));
-    }
-    discard = kv_get(&k, "discard");
-    d->no_discard = !discard || !strcmp(discard, "ignore") || !strcmp(discard, "off");
-    ok = ok && kv_bool(&k, "read-only", &d->read_only, e) && kv_done(&k, e);
-    if (below) {
-        file = below->file;
-        d->read_only |= below->read_only;
-        below->layer = true;
-    }
-    if (ok && (!driver || (strcmp(driver, "file") && strcmp(driver, "raw") && strcmp(driver, "host_device"))))
-        ok = err_set(e, "driver=%s: not there yet (file or raw)", driver ? driver : "");
-    if (ok && !file)
-        ok = err_set(e, "needs filename=FILE");
-    d->file = config_str(q->c, file);
-    kv_free(&k);
-    return ok;
-}
-
 static bool opt_device(void *ctx, const char *arg, struct err *e)
 {
     struct qemu_cli *q = ctx;
@@ -843,10 +727,17 @@ static const struct option_row options[] = {
      "virtio-blk-device|virtio-blk-pci|virtio-rng-device|virtio-rng-pci|virtio-serial-device|virtio-serial-pci|"
      "virtconsole|virtserialport|loader|help"},
     {"global", "DRIVER.PROP=VALUE", "default of a property", opt_global, "virtio-mmio.force-legacy=false"},
-    {"drive", "file=FILE[,if=][,format=raw]", "disk; if=none with id= for a -device, virtio or pflash", opt_drive,
-     NULL},
-    {"blockdev", "driver=file,node-name=ID,filename=FILE", "disk by parts", opt_blockdev, NULL},
-    {"hda", "FILE", NULL, opt_hd, NULL},
+    {"drive", "file=FILE[,if=][,format=]", "disk; if=none with id= for a -device, virtio or pflash", qemu_drive, NULL},
+    {"blockdev", "driver=D,node-name=ID,...", "disk as a tree of block nodes, key=value or JSON", qemu_blockdev, NULL},
+    {"hda", "FILE", NULL, qemu_hd, NULL},
+    {"hdb", "FILE", NULL, qemu_hd, NULL},
+    {"hdc", "FILE", NULL, qemu_hd, NULL},
+    {"hdd", "FILE", NULL, qemu_hd, NULL},
+    {"cdrom", "FILE", "read-only disk", qemu_cdrom, NULL},
+    {"sd", "FILE", NULL, qemu_no_such_bus, NULL},
+    {"mtdblock", "FILE", NULL, qemu_no_such_bus, NULL},
+    {"fda", "FILE", NULL, qemu_no_such_bus, NULL},
+    {"pflash", "FILE", NULL, qemu_pflash, NULL},
     {"snapshot", NULL, "disks keep nothing of this run", opt_snapshot, NULL},
     {"net", "none", "networks are not there yet", opt_net, "none"},
     {"nic", "none", "networks are not there yet", opt_net, "none"},
@@ -987,7 +878,7 @@ enum cli_result personality_qemu(struct machine_config *c, int argc, char **argv
     for (int i = 1; i < argc; i++) /* these print and end, whatever else is wrong */
         if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-version"))
             return opt_version(&q, NULL, e) ? CLI_DONE : CLI_ERROR;
-    if (!options_parse(options, &q, argc, argv, 1, opt_hd, e))
+    if (!options_parse(options, &q, argc, argv, 1, qemu_hd, e))
         return CLI_ERROR;
     if (q.done)
         return CLI_DONE;

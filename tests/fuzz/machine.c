@@ -1,5 +1,6 @@
 #include "tests/fuzz/machine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,8 +47,11 @@ static void save_and_restore(struct device *d)
     if (!device_restore(d, a, n, &e))
         abort();
     device_save(d, b);
-    if (memcmp(a, b, n))
-        abort();
+    for (size_t i = 0, at = 0; d->ops->state[i].name; at += d->ops->state[i].size * d->ops->state[i].count, i++)
+        if (memcmp(a + at, b + at, d->ops->state[i].size * d->ops->state[i].count)) {
+            fprintf(stderr, "%s: field %s is not as it was saved\n", d->name, d->ops->state[i].name);
+            abort();
+        }
     free(a);
     free(b);
 }

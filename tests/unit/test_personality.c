@@ -243,7 +243,7 @@ static void nothing_is_ignored_silently(void **state)
         {"q -device virtio-blk-device,drvie=x", "virtio-blk-device has no property 'drvie'"},
         {"q -nographic -device virtio-blk-device,drive=x", "no drive 'x'"},
         {"q -nographic -device virtio-blk-device", "needs drive=ID"},
-        {"q -drive file=x.qcow2,format=qcow2", "format=qcow2: not there yet"},
+        {"q -drive file=x,format=qcow7", "format=qcow7: not known"},
         {"q -drive format=raw", "needs file=FILE"},
         {"q -serial tcp::4444", "network sockets are not there yet"},
         {"q -serial stdioo", "expected stdio"},
