@@ -97,8 +97,7 @@ static bool settle_state(struct qcow2 *q, const struct image_options *o, struct 
     }
     if (!owner_load(q, e))
         return err_prefix(e, "it cannot be opened for writing");
-    return !(q->incompatible & INCOMPAT_DIRTY) ||
-           err_set(e, "disk image '%s' was not closed cleanly; repair it with check -r all", q->img->path);
+    return (!unclean && (q->in_use_at || header_has_room(q))) || check_at_open(q, e);
 }
 
 static bool open_below(struct qcow2 *q, const struct image_options *o, struct err *e)
@@ -234,10 +233,14 @@ const struct image_ops image_qcow2 = {
     .resize = q_resize,
     .write_compressed = q_write_compressed,
     .create = q_create,
+    .check = q_check,
     .details = q_details,
     .backing_name = qcow2_backing_name,
     .set_backing = qcow2_set_backing,
     .make_empty = q_make_empty,
     .snapshot_list = q_snapshot_list,
+    .snapshot_create = q_snapshot_create,
+    .snapshot_apply = q_snapshot_apply,
+    .snapshot_delete = q_snapshot_delete,
     .snapshot_view = q_snapshot_view,
 };

@@ -220,7 +220,7 @@ struct qcow2 {
     struct io ios; /* list head, oldest first */
     uint64_t io_seq;
     unsigned flushers;
-    bool exclusive, flushing;
+    bool exclusive, flushing, settling /* refcounts are written in spite of lazy_refcounts */;
     struct direct *lent, *spare;
     uint64_t flush_begun, flush_done;
     int flush_result;
@@ -230,9 +230,10 @@ struct qcow2 {
 
 /* qcow2_header.c */
 bool header_read(struct qcow2 *q, struct err *e);
-int header_write(struct qcow2 *q);   /* the first sector, from head; then a flush of the file */
-int header_prepare(struct qcow2 *q); /* before the first change: mark, dirty bit, autoclear bits */
-int header_finish(struct qcow2 *q);  /* after the last: all is in the file */
+int header_write(struct qcow2 *q);           /* the first sector, from head; then a flush of the file */
+int header_prepare(struct qcow2 *q);         /* before the first change: mark, dirty bit, autoclear bits */
+bool header_has_room(const struct qcow2 *q); /* for our mark */
+int header_finish(struct qcow2 *q);          /* after the last: all is in the file */
 bool header_set_backing(struct qcow2 *q, const char *path, const char *format, struct err *e);
 int header_drop_ext(struct qcow2 *q, uint32_t type);
 void header_fields(struct qcow2 *q);  /* table places and feature bits into head */

@@ -99,7 +99,7 @@ static int copy_sectors(struct qcow2 *q, struct sector_set *set, const uint64_t 
 /* Lock held. What cannot be copied leaves the rest dirty as it was. */
 static int job_take(struct qcow2 *q, struct job *j)
 {
-    bool lazy = q->incompatible & INCOMPAT_DIRTY;
+    bool lazy = q->incompatible & INCOMPAT_DIRTY && !q->settling;
     int ret = lazy ? 0 : copy_slices(q, &q->refs, OWNER_REFBLOCK, &j->refs);
 
     if (!ret)
@@ -239,9 +239,12 @@ int q_flush(struct qcow2 *q)
 /* For close and for exclusive work: also what the frees of the first flush changed. */
 int q_settle(struct qcow2 *q)
 {
-    int ret = q_flush(q);
+    int ret;
 
+    q->settling = true;
+    ret = q_flush(q);
     for (int i = 0; i < 8 && !ret && (q_has_dirty(q) || q->limbo); i++)
         ret = q_flush(q);
+    q->settling = false;
     return ret;
 }

@@ -313,25 +313,35 @@ static int move_name(struct qcow2 *q, uint64_t to)
     return ret ? ret : header_write(q);
 }
 
+/* Where the backing file's name has to be for our mark to fit behind the extensions; 0: it does not fit. */
+static uint64_t name_for_mark(const struct qcow2 *q)
+{
+    uint64_t at = q->ext_end, name = ld64be(q->head + H_BACKING_OFFSET), len = ld32be(q->head + H_BACKING_SIZE), to;
+
+    if (at + 24 > q->cluster_size || (name && at + 8 > name))
+        return 0;
+    if (!name || name >= at + 24)
+        return name ? name : at + 24;
+    to = align_up(name + len, 8);
+    to = to < at + 24 ? at + 24 : to;
+    return to + len <= q->cluster_size ? to : 0;
+}
+
+bool header_has_room(const struct qcow2 *q) { return name_for_mark(q); }
+
 /*
  * Append the mark, set. The old end marker is the switch: what follows it is written first. There must be an end marker
  * now, or the extensions would run into the old name for a moment.
  */
 static int add_mark(struct qcow2 *q)
 {
-    uint64_t at = q->ext_end, name = ld64be(q->head + H_BACKING_OFFSET), len = ld32be(q->head + H_BACKING_SIZE);
+    uint64_t at = q->ext_end, name = ld64be(q->head + H_BACKING_OFFSET), to = name_for_mark(q);
     int ret = 0;
 
-    if (at + 24 > q->cluster_size || (name && at + 8 > name))
+    if (!to)
         return 0;
-    if (name && name < at + 24) {
-        uint64_t to = align_up(name + len, 8);
-
-        to = to < at + 24 ? at + 24 : to;
-        if (to + len > q->cluster_size)
-            return 0;
+    if (name && name != to)
         ret = move_name(q, to);
-    }
     memset(q->head + at + 8, 0, 16);
     st32be(q->head + at + 8, 1);
     if (!ret)
