@@ -38,7 +38,9 @@ watch() {
 }
 count() { grep -ac "$1" "$2" 2>/dev/null || true; }
 unpacked() { echo "$(count '^I: Retrieving' "$log") packages fetched, $(count '^I: Extracting' "$log") unpacked"; }
-configured() { echo "$(count '^I: Configuring' "$log.boot") packages configured"; }
+configured() {
+    echo "$(count '^I: Unpacking' "$log.boot") packages installed, $(count '^I: Configuring' "$log.boot") configured"
+}
 
 rm -rf "$work"
 mkdir -p "$work"
@@ -53,31 +55,62 @@ watch $pid unpacked
 wait $pid || fail "debootstrap failed"
 mkdir -p "$work/root/usr/lib/modules"
 cp -a "$x"/usr/lib/modules/* "$work/root/usr/lib/modules/"
+# For firmware that finds its kernel on the disk (U-Boot).
+mkdir -p "$work/root/boot/extlinux"
+cp "$cache/vmlinuz" "$cache/initrd" "$work/root/boot/"
+cat >"$work/root/boot/extlinux/extlinux.conf" <<'EOF'
+default debian
+label debian
+ kernel /boot/vmlinuz
+ initrd /boot/initrd
+ append console=ttyS0 root=LABEL=guise
+EOF
 cat >"$work/root/guise-setup" <<'EOF'
 #!/bin/sh
-# Runs once as init of the new disk: finishes the installation, then powers off.
+# Runs once as init of the new disk: finishes the installation, then powers off. A file that is open and has
+# been removed would keep the disk from being unmounted cleanly: the script goes on as a copy in memory, and ends on the
+# shell and the C library as they are after their own configuration.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive
-if /debootstrap/debootstrap --second-stage; then
-    echo guise >/etc/hostname
-    printf '127.0.0.1 localhost\n127.0.1.1 guise\n' >/etc/hosts
-    echo '/dev/vda / ext4 errors=remount-ro 0 1' >/etc/fstab
-    echo 'root:guise' | chpasswd
-    printf 'auto lo\niface lo inet loopback\n' >/etc/network/interfaces
-    depmod -a 2>/dev/null
-    rm -f /guise-setup
-    echo "guise: configured"
-fi
+case $0 in
+/guise-setup)
+    mkdir -p /mnt
+    mount -t tmpfs setup /mnt
+    cp /guise-setup /mnt/setup
+    rm /guise-setup
+    exec /bin/sh /mnt/setup
+    ;;
+/mnt/setup)
+    if /debootstrap/debootstrap --second-stage; then
+        echo guise >/etc/hostname
+        printf '127.0.0.1 localhost\n127.0.1.1 guise\n' >/etc/hosts
+        echo 'LABEL=guise / ext4 errors=remount-ro 0 1' >/etc/fstab
+        echo 'root:guise' | chpasswd
+        printf 'auto lo\niface lo inet loopback\n' >/etc/network/interfaces
+        depmod -a 2>/dev/null
+        echo "guise: configured"
+    fi
+    cp /mnt/setup /mnt/end
+    exec /bin/sh /mnt/end
+    ;;
+esac
 mountpoint -q /proc || mount -t proc proc /proc
-mount -o remount,ro /
 sync
+mount -o remount,ro / || echo u >/proc/sysrq-trigger
 echo o >/proc/sysrq-trigger
 sleep 30
 EOF
 chmod 755 "$work/root/guise-setup"
 rm -f "$image.new"
 truncate -s "$size" "$image.new"
-fakeroot -i "$work/owners" sh -c "chown -R 0:0 '$work/root/usr/lib/modules' '$work/root/guise-setup' &&
-    mke2fs -q -t ext4 -F -E root_owner=0:0 -L guise -d '$work/root' '$image.new'" >>"$log" 2>&1 || fail "mke2fs failed"
+# One bootable Linux partition from 1 MiB on, in a table of the oldest kind (MBR: the entry at 446, the mark at 510).
+sectors=$(($(stat -c %s "$image.new") / 512 - 2048))
+put() { dd of="$image.new" bs=1 seek="$1" conv=notrunc status=none; }
+byte() { printf "\\$(printf %03o $((sectors >> $1 & 255)))"; }
+{ printf '\200\376\377\377\203\376\377\377\000\010\000\000' && byte 0 && byte 8 && byte 16 && byte 24; } | put 446
+printf '\125\252' | put 510
+fakeroot -i "$work/owners" sh -c "chown -R 0:0 '$work/root/usr/lib/modules' '$work/root/boot' '$work/root/guise-setup' &&
+    mke2fs -q -t ext4 -F -E root_owner=0:0,offset=1048576 -L guise -d '$work/root' '$image.new' $((sectors / 2))k" >>"$log" 2>&1 ||
+    fail "mke2fs failed"
 rm -rf "$work"
 say "configuring the packages inside the guest"
 "$@" "$image.new" >"$log.boot" 2>&1 &

@@ -63,18 +63,18 @@ debian)
         "$top/tests/packages.sh" debian
         cat >"$cache/configure.sh" <<EOF
 #!/bin/sh
-exec "$guise" run "$cache/vmlinuz" --initrd "$cache/initrd" --append "console=ttyS0 quiet root=/dev/vda init=/guise-setup" --disk "\$1" --cpus 1 --memory 2G </dev/null
+exec "$guise" run "$cache/vmlinuz" --initrd "$cache/initrd" --append "console=ttyS0 quiet panic=-1 root=LABEL=guise init=/guise-setup" --no-reboot --disk "\$1" --cpus 1 --memory 2G </dev/null
 EOF
         "$here/debian.sh" "$cache" "$cache/unpacked" "$cache/debian.img" 6G sh "$cache/configure.sh"
     fi
     [ "${1:-}" != disk ] || exit 0
     if [ -n "${SCRIPT:-}" ]; then
         script_initrd
-        boot "$tmp/initrd" "$cache/debian.img" "quiet root=/dev/vda" </dev/null
+        boot "$tmp/initrd" "$cache/debian.img" "quiet root=LABEL=guise" </dev/null
         exit
     fi
     say "log in as root, password guise; Ctrl-A x ends the emulator"
-    boot "$cache/initrd" "$cache/debian.img" "root=/dev/vda"
+    boot "$cache/initrd" "$cache/debian.img" "root=LABEL=guise"
     ;;
 "")
     [ -f "$cache/disk.img" ] || truncate -s 256M "$cache/disk.img"

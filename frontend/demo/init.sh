@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # /init of the demo's initial RAM disk: loads the modules listed in /modules in their order, then
-#   root=DEV on the kernel command line: mounts DEV and hands over to its init (or init=...),
+#   root=DEV or root=LABEL=NAME on the kernel command line: mounts DEV and hands over to its init (or init=...),
 #   a /script: runs it (on DEV's system when root= is given) and powers off,
 #   otherwise: a root shell on the console, with the disk (if there is one) mounted on /disk.
 /bin/busybox mkdir -p /sbin /proc /sys /dev /tmp /disk /root /newroot /usr/bin /usr/sbin
@@ -36,6 +36,16 @@ wait_for() {
 }
 
 if [ -n "$root" ]; then
+    case $root in
+    LABEL=*)
+        n=0
+        while ! dev=$(findfs "$root" 2>/dev/null) && [ $n -lt 200 ]; do
+            n=$((n + 1))
+            usleep 50000
+        done
+        root=${dev:-$root}
+        ;;
+    esac
     if wait_for "$root" && mount -t ext4 -o rw "$root" /newroot; then
         umount /dev/pts
         for d in dev sys proc; do mount --move /$d /newroot/$d; done

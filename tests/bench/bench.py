@@ -174,7 +174,7 @@ def main():
         ird = initrd(a, REAL, "real.initrd")
         for r in range(a.rounds):
             for who in sides if r % 2 else sides[::-1]:
-                _, text = run(command(a, who, ird, "root=/dev/vda", disk, "2048"), 1800)
+                _, text = run(command(a, who, ird, "root=LABEL=guise", disk, "2048"), 1800)
                 if "FAILED" in text or "REALDONE" not in text:
                     print(who, text[-1500:])
                 parse(text, times, who)
