@@ -403,17 +403,17 @@ static void vmdk_close(struct image *img)
 
 static json_t *piece_details(const struct piece *p)
 {
-    json_t *j = json_pack("{s:I,s:s,s:s}", "virtual-size", (json_int_t)p->size, "filename",
+    json_t *j = json_pack("{s:I,s:s}", "virtual-size", (json_int_t)p->size, "filename",
                           p->x      ? p->x->path
                           : p->name ? p->name
-                                    : "",
-                          "format", p->flat ? "FLAT" : "");
+                                    : "");
 
     if (j && p->x && !p->flat) {
         json_object_set_new(j, "cluster-size", json_integer(p->x->cluster));
         if (vmdk_is_compressed(p->x))
             json_object_set_new(j, "compressed", json_true());
     }
+    json_object_set_new(j, "format", json_string(p->flat ? "FLAT" : ""));
     return j;
 }
 

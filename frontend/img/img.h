@@ -65,8 +65,8 @@ bool img_parse_size(const char *text, const char *what, uint64_t *size, struct e
 bool img_parse_count(const char *text, const char *what, uint64_t min, uint64_t max, uint64_t *n, struct err *e);
 
 /*
- * image_map() as qemu-img prints it: a format that knows no backing files has no holes, and where its data lies plainly
- * in the file (a fixed VDI or VHD), the file's own holes are zeroes.
+ * image_map() as qemu-img prints it: a format that knows no backing files has no holes, and where data lies plainly in
+ * the file (preallocated clusters, a fixed VDI), the file's own holes are data that reads as zeroes.
  */
 int img_extent(struct image *img, uint64_t off, uint64_t len, struct image_extent *x);
 /* Bytes [off, off + len) of the image; zeroes beyond its end. 0 or a negative errno. */

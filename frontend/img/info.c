@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bits.h"
 #include "frontend/img/img.h"
 
 enum { CHAIN_MAX = 64 };
@@ -56,7 +57,7 @@ static json_t *file_json(struct image *file)
     uint64_t bytes;
 
     json_object_set_new(j, "children", json_array());
-    set_int(j, "virtual-size", image_size(file));
+    set_int(j, "virtual-size", align_up(image_size(file), 512)); /* qemu-img counts sectors */
     json_object_set_new(j, "filename", json_string(file->path));
     json_object_set_new(j, "format", json_string(file->ops->format));
     if (host_bytes(file->path, &bytes))

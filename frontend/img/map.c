@@ -1,6 +1,7 @@
 /* guise img map: what lies where, through the whole chain. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "frontend/img/img.h"
@@ -35,25 +36,47 @@ static void print_json(const struct entry *n, bool first)
     putchar('}');
 }
 
+/* The file of the layer that far below, named as the images above it name it; malloc'ed. */
+static char *file_name(const struct image *top, unsigned depth)
+{
+    char *name = strdup(top->path);
+
+    for (const struct image *img = top; name && depth && img; depth--, img = img->backing) {
+        const char *below, *format;
+        char *next = NULL;
+
+        if (img->ops->backing_name((struct image *)(uintptr_t)img, &below, &format)) /* reads only */
+            next = image_resolve(name, below);
+        free(name);
+        name = next;
+    }
+    return name;
+}
+
 /* The table has no way to say "compressed". */
-static bool print_text(const struct entry *n, struct err *e)
+static bool print_text(const struct image *top, const struct entry *n, struct err *e)
 {
     const struct image_extent *x = &n->x;
+    char *name;
 
     if (!x->data || x->zero)
         return true;
     if (!x->has_offset)
         return err_set(e, "File contains external, encrypted or compressed clusters.");
-    return printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", n->start, x->len, x->offset,
-                  x->layer->file ? x->layer->file->path : x->layer->path) > 0;
+    name = file_name(top, x->depth);
+    printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", n->start, x->len, x->offset,
+           name ? name : x->layer->path);
+    free(name);
+    return true;
 }
 
-static bool print_entry(const struct img_args *a, const struct entry *n, bool *first, struct err *e)
+static bool print_entry(const struct img_args *a, const struct image *img, const struct entry *n, bool *first,
+                        struct err *e)
 {
     if (!n->x.len)
         return true;
     if (!a->json)
-        return print_text(n, e);
+        return print_text(img, n, e);
     print_json(n, *first);
     *first = false;
     return true;
@@ -75,12 +98,12 @@ static bool map_image(const struct img_args *a, struct image *img, uint64_t off,
         if (continues(&last, &x)) {
             last.x.len += x.len;
         } else {
-            ok = print_entry(a, &last, &first, e);
+            ok = print_entry(a, img, &last, &first, e);
             last = (struct entry){off, x};
         }
         off += x.len;
     }
-    ok = ok && print_entry(a, &last, &first, e);
+    ok = ok && print_entry(a, img, &last, &first, e);
     if (a->json && ok)
         puts(first ? "[]" : "]");
     return ok;

@@ -373,9 +373,10 @@ int img_extent(struct image *img, uint64_t off, uint64_t len, struct image_exten
     struct image *layer = (struct image *)(uintptr_t)x->layer; /* map does not change it */
     struct image_extent below;
 
-    if (ret || layer->ops->backing_name)
+    if (ret)
         return ret;
-    x->allocated = true; /* there is nothing below that a hole could show */
+    if (!layer->ops->backing_name)
+        x->allocated = true; /* there is nothing below that a hole could show */
     if (!x->data || !x->has_offset || x->zero || !layer->file || image_map(layer->file, x->offset, x->len, &below))
         return 0;
     x->zero = below.zero;
