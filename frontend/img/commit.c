@@ -3,6 +3,7 @@
  * the image is emptied; -d leaves it as it is.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,14 +61,31 @@ static bool wanted(void *arg, uint64_t off, uint64_t *len)
     return x.depth < r->depth && x.allocated;
 }
 
-/* The backing files are open for reading: the base is opened again for writing, with its own chain for its holes. */
-static struct image *open_base(const struct img_args *a, const struct image *base, struct err *e)
+/*
+ * The base, open for reading in the chain, is opened again for writing, and takes its old place there: two openings of
+ * one file would refuse each other, and the older would not see what the newer writes. Owned by the chain.
+ */
+static struct image *open_base(const struct img_args *a, struct image *top, unsigned depth, struct err *e)
 {
-    struct img_args sharing = *a;
-    struct img_how how = {.format = base->ops->format, .cache = a->cache, .write = true};
+    struct img_args trusting = *a;
+    struct img_how how = {.cache = a->cache, .write = true};
+    struct image *above = top, *base;
+    char *path;
 
-    sharing.trust_paths = true;
-    return img_open_named(&sharing, base->path, &how, e);
+    for (unsigned i = 1; i < depth; i++)
+        above = above->backing;
+    how.format = above->backing->ops->format;
+    path = strdup(above->backing->path);
+    if (!path) {
+        err_set(e, "out of memory");
+        return NULL;
+    }
+    image_close(above->backing);
+    above->backing = NULL;
+    trusting.trust_paths = true;
+    base = above->backing = img_open_named(&trusting, path, &how, e);
+    free(path);
+    return base;
 }
 
 static bool grow(struct image *base, uint64_t size, struct err *e)
@@ -106,11 +124,10 @@ static bool commit(struct img_args *a, struct image *top, struct err *e)
 {
     unsigned depth;
     const struct image *found = find_base(a, top, &depth, e);
-    struct image *base = found ? open_base(a, found, e) : NULL;
+    struct image *base = found ? open_base(a, top, depth, e) : NULL;
     bool ok = base && copy_down(a, top, depth, base, e);
     int ret;
 
-    image_close(base);
     if (!ok)
         return false;
     if (!a->drop && !a->base && top->ops->make_empty) {

@@ -42,6 +42,10 @@ struct op {
     int result;
 };
 
+struct done {
+    uint64_t ops, snapshots, resizes, commits, rebases, overlays, refused;
+};
+
 struct sequence {
     const struct proof_options *o;
     const char *guise; /* the program, NULL: not there */
@@ -51,9 +55,7 @@ struct sequence {
     struct layer layers[LAYERS_MAX];
     unsigned n, serial;
     char why[1200];
-    struct {
-        uint64_t ops, snapshots, resizes, commits, rebases, overlays, refused;
-    } did;
+    struct done did;
 };
 
 static inline struct layer *top(struct sequence *q) { return &q->layers[q->n - 1]; }

@@ -114,9 +114,14 @@ struct extents {
     size_t n, cap;
 };
 
-static void extents_add(struct extents *x, uint64_t at, const struct image_extent *e)
+/* QEMU may look for holes of the host's file inside data clusters, and calls them zero then. */
+static void extents_add(struct extents *x, uint64_t at, const struct image_extent *seen)
 {
-    struct image_extent *l = x->n ? &x->v[x->n - 1] : NULL;
+    struct image_extent *l = x->n ? &x->v[x->n - 1] : NULL, plain = *seen;
+    const struct image_extent *e = &plain;
+
+    plain.zero &= !(plain.data && plain.has_offset);
+    plain.has_offset &= plain.allocated || plain.data; /* QEMU names the place that an empty subcluster would have */
 
     if (l && l->depth == e->depth && l->allocated == e->allocated && l->data == e->data && l->zero == e->zero &&
         l->compressed == e->compressed && l->has_offset == e->has_offset &&
