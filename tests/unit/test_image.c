@@ -80,7 +80,7 @@ static void headers_are_recognised_and_never_trusted(void **state)
     CHECK_STR(image_probe_path(at("vdi"), &e), "vdi");
     CHECK(image_probe_path(at("none"), &e) == NULL);
     CHECK(strstr(e.msg, "No such file"));
-    refused("plain", (struct image_options){.format = "zip"}, "known: raw");
+    refused("plain", (struct image_options){.format = "zip"}, "is not known (known: ");
 }
 
 static void a_file_has_any_alignment_and_grows(void **state)
