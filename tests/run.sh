@@ -12,6 +12,8 @@ log=$b/log
 rm -rf "$log"
 mkdir -p "$log"
 export CMOCKA_MESSAGE_OUTPUT=TAP GUISE=$b/guise MODE=$mode
+# A report ends the program with a code that no test expects of it.
+export ASAN_OPTIONS="exitcode=86 ${ASAN_OPTIONS:-}" UBSAN_OPTIONS="exitcode=86:print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 ulimit -c 0
 limit=300
 # Under a sanitizer a test takes 5 to 20 times as long: what is random is done an eighth as often,

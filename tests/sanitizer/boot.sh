@@ -1,6 +1,6 @@
 #!/bin/sh
 # Debian's kernel on builds with sanitizers, to user space and to its end: what `make check-asan` and `make check-tsan` boot.
-# A report of a sanitizer ends the emulator with a code of its own (asan and ubsan 1, tsan 66), so it fails the boot.
+# A report of a sanitizer ends the emulator with a code of its own (asan and ubsan 86, tsan 66), so it fails the boot.
 . "$(dirname "$0")/../system/lib.sh"
 need_guest
 

@@ -30,7 +30,8 @@ static int run(const char *cmd)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void command(char *buf, size_t size, const char *fmt, va_list ap, const char *tail)
+__attribute__((format(printf, 3, 0))) static void command(char *buf, size_t size, const char *fmt, va_list ap,
+                                                          const char *tail)
 {
     int n = vsnprintf(buf + 2, size - 2, fmt, ap);
 

@@ -24,7 +24,7 @@ int qdir_teardown(void **state)
     return system(cmd);
 }
 
-static int run(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static int run(const char *fmt, va_list ap)
 {
     char cmd[4096], all[5000];
     int code;
