@@ -48,6 +48,7 @@ enum { /* configuration space */
        C_HEADS = 18,
        C_SECTORS = 19,
        C_BLK_SIZE = 20,
+       C_PHYSICAL_EXP = 24,
        C_OPT_IO_SIZE = 28,
        C_WRITEBACK = 32,
        C_NUM_QUEUES = 34,
@@ -90,6 +91,7 @@ struct blk {
     struct block *block;
     struct block_info info;
     char serial[SERIAL_LEN];
+    bool writethrough;            /* what reset gives */
     uint64_t inline_done, queued; /* statistics for `info` */
     struct request *free;
     struct request *active;    /* submitted and not given back; under the device's lock */
@@ -406,7 +408,7 @@ static void blk_config_written(struct virtio_dev *v, unsigned off, unsigned len)
         v->config[C_WRITEBACK] = virtio_has(v, F_FLUSH);
 }
 
-static void blk_reset(struct virtio_dev *v) { v->config[C_WRITEBACK] = 1; }
+static void blk_reset(struct virtio_dev *v) { v->config[C_WRITEBACK] = !((struct blk *)v)->writethrough; }
 
 static void blk_free(struct device *d)
 {
@@ -484,17 +486,36 @@ static void set_geometry(uint8_t *c, uint64_t sectors)
     c[C_SECTORS] = 63;
 }
 
+static void set_capacity(struct blk *b)
+{
+    uint64_t sectors = align_down(b->info.size, b->info.logical) >> SECTOR_SHIFT;
+
+    st64(b->v.config + C_CAPACITY, sectors);
+    set_geometry(b->v.config, sectors);
+}
+
+void virtio_blk_resized(struct virtio_dev *v)
+{
+    struct blk *b = (struct blk *)v;
+    struct block_info now;
+
+    block_get_info(b->block, &now);
+    device_lock(v);
+    b->info.size = now.size;
+    set_capacity(b);
+    virtio_config_changed(v);
+    device_unlock(v);
+}
+
 static void set_config(struct blk *b, unsigned queues, unsigned queue_size)
 {
     uint8_t *c = b->v.config;
-    uint64_t sectors = b->info.size >> SECTOR_SHIFT;
 
-    st64(c + C_CAPACITY, sectors);
+    set_capacity(b);
     st32(c + C_SEG_MAX, queue_size > SEG_MAX_MARGIN ? queue_size - SEG_MAX_MARGIN : 1);
-    set_geometry(c, sectors);
     st32(c + C_BLK_SIZE, b->info.logical);
     st32(c + C_OPT_IO_SIZE, b->info.optimal / b->info.logical);
-    c[C_WRITEBACK] = 1;
+    c[C_WRITEBACK] = !b->writethrough;
     st16(c + C_NUM_QUEUES, (uint16_t)queues);
     st32(c + C_MAX_DISCARD, MAX_RANGE);
     st32(c + C_MAX_DISCARD_SEG, 1);
@@ -528,6 +549,21 @@ static void offer(struct blk *b, const struct virtio_blk_options *o, unsigned qu
         virtio_offer(v, F_WRITE_ZEROES);
 }
 
+static bool block_sizes(struct blk *b, const struct virtio_blk_options *o, struct err *e)
+{
+    uint32_t logical = o->block_size ? o->block_size : b->info.logical,
+             physical = o->physical_size ? o->physical_size : logical;
+
+    if (!is_pow2(logical) || logical < b->info.logical || logical > 4096)
+        return err_set(e, "%s: logical_block_size must be a power of two from %u to 4096", b->v.dev.name,
+                       b->info.logical);
+    if (!is_pow2(physical) || physical < logical || physical > 65536)
+        return err_set(e, "%s: physical_block_size must be a power of two from %u to 65536", b->v.dev.name, logical);
+    b->info.logical = logical;
+    b->v.config[C_PHYSICAL_EXP] = (uint8_t)(__builtin_ctz(physical) - __builtin_ctz(logical));
+    return true;
+}
+
 struct virtio_dev *virtio_blk_new(const struct device_env *env, const char *name, const struct virtio_blk_options *o,
                                   struct err *e)
 {
@@ -546,7 +582,12 @@ struct virtio_dev *virtio_blk_new(const struct device_env *env, const char *name
         pthread_cond_init(&b->done_cond, NULL);
         b->finished_tail = &b->finished;
         b->block = o->block;
+        b->writethrough = o->writethrough;
         block_get_info(o->block, &b->info);
+        if (!block_sizes(b, o, e)) {
+            blk_free(&b->v.dev);
+            return NULL;
+        }
         if (o->serial)
             memcpy(b->serial, o->serial, strnlen(o->serial, SERIAL_LEN));
         for (unsigned i = 0; i < queues; i++)

@@ -8,12 +8,13 @@
 
 #define BLK_PROPS                                                                                                      \
     "drive,serial,num-queues,queue-size,write-cache,config-wce,discard,write-zeroes,logical_block_size,physical_"      \
-    "block_size"
+    "block_size,rerror,werror,share-rw,iothread,request-merging,seg-max-adjust"
 #define NVME_PROPS                                                                                                     \
     "drive,serial,num_queues,max_ioqpairs,msix_qsize,mdts,logical_block_size,physical_block_size,discard_granularity," \
-    "write-cache,share-rw"
+    "write-cache,share-rw,rerror,werror"
 #define NVME_NS_PROPS                                                                                                  \
-    "drive,bus,id,nsid,logical_block_size,physical_block_size,discard_granularity,write-cache,share-rw,bootindex"
+    "drive,bus,id,nsid,logical_block_size,physical_block_size,discard_granularity,write-cache,share-rw,bootindex,"     \
+    "rerror,werror"
 #define RNG_PROPS "rng,max-bytes,period"
 #define SERIAL_PROPS "max_ports"
 #define PORT_PROPS "chardev,name,nr,bus,id"

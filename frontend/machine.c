@@ -194,9 +194,39 @@ void machine_cont(struct machine *m)
 {
     if (!(atomic_load(&m->halt) & HALT_STOPPED))
         return;
+    m->stop_reason[0] = 0;
     clock_start(m->clock);
+    machine_resume_drives(m);
     release(m, HALT_STOPPED);
 }
+
+static void stop_by_itself(void *arg)
+{
+    struct machine *m = arg;
+
+    machine_stop(m);
+    pthread_mutex_lock(&m->lock);
+    m->stop_pending = false;
+    pthread_mutex_unlock(&m->lock);
+    fprintf(stderr, "%s: %s; the machine is paused: set it right, then `cont` in the monitor goes on\r\n",
+            m->config->program, m->stop_reason);
+}
+
+void machine_request_stop(struct machine *m, const char *why)
+{
+    bool first;
+
+    pthread_mutex_lock(&m->lock);
+    first = !m->stop_pending;
+    m->stop_pending = true;
+    if (first)
+        snprintf(m->stop_reason, sizeof m->stop_reason, "%s", why);
+    pthread_mutex_unlock(&m->lock);
+    if (first)
+        loop_post(m->loop, stop_by_itself, m);
+}
+
+const char *machine_stop_reason(const struct machine *m) { return machine_running(m) ? "" : m->stop_reason; }
 
 bool machine_running(const struct machine *m) { return !(atomic_load(&m->halt) & HALT_STOPPED); }
 

@@ -41,6 +41,9 @@ void machine_request_quit(struct machine *m, int code); /* whatever -no-shutdown
 
 void machine_stop(struct machine *m); /* all vCPUs halt, guest time stands still */
 void machine_cont(struct machine *m);
+/* Any thread: stop soon, and say why (an error of a disk). */
+void machine_request_stop(struct machine *m, const char *why);
+const char *machine_stop_reason(const struct machine *m); /* of a machine that stopped by itself; "" else */
 bool machine_running(const struct machine *m);
 bool machine_powerdown(struct machine *m, struct err *e); /* ask the guest; false: it has no such button */
 
@@ -55,8 +58,11 @@ struct loop *machine_loop(const struct machine *m);
 struct translator *machine_translator(const struct machine *m);
 unsigned machine_vcpus(const struct machine *m);
 struct rv *machine_hart(const struct machine *m, unsigned index);
-struct device *machine_devices(const struct machine *m);      /* a list through ->next */
+struct device *machine_devices(const struct machine *m);                           /* a list through ->next */
 struct block *machine_drive(const struct machine *m, unsigned n, const char **id); /* NULL: no more */
+struct block *machine_drive_find(const struct machine *m, const char *id);
+/* Write what a snapshot run wrote into the file of disk id (NULL: of all such); *done: how many. */
+bool machine_commit(struct machine *m, const char *id, unsigned *done, struct err *e);
 bool machine_chardev_open(const struct machine *m, unsigned n); /* of the config's chardev n: somebody listens */
 
 #endif

@@ -6,7 +6,9 @@
 #include "devices/nvme.h"
 #include "devices/pci_host.h"
 #include "devices/virtio_blk.h"
+#include "frontend/drive.h"
 #include "frontend/machine_parts.h"
+#include "images/block.h"
 
 static struct block *block_of(const struct machine *m, const struct device_config *d)
 {
@@ -18,28 +20,60 @@ static struct block *block_of(const struct machine *m, const struct device_confi
     return NULL;
 }
 
+/* rerror= and werror= of the device, which a -blockdev has no place for. */
+static bool policies(struct machine *m, const struct device_config *d, struct err *e)
+{
+    struct drive_config p = {0};
+    struct keyvals k = {0};
+    struct block_stats now;
+
+    if (!block_of(m, d) || (!device_prop(d, "rerror") && !device_prop(d, "werror")))
+        return true;
+    block_get_stats(block_of(m, d), &now);
+    p.rerror = now.rerror;
+    p.werror = now.werror;
+    for (const char *const *key = (const char *const[]){"rerror", "werror", NULL}; *key; key++)
+        if (device_prop(d, *key) && strcmp(device_prop(d, *key), "auto"))
+            k.kv[k.count++] = (struct kv){.key = *key, .value = device_prop(d, *key)};
+    if (!drive_options(&p, &k, e))
+        return false;
+    block_set_policy(block_of(m, d), p.rerror, p.werror);
+    return true;
+}
+
 struct virtio_dev *machine_make_blk(struct machine *m, const struct device_config *d, const char *name, struct err *e)
 {
     struct device_env env = machine_env(m);
     struct virtio_blk_options o = {.serial = device_prop(d, "serial"), .block = block_of(m, d)};
-    uint64_t queues = 0, size = 0;
-    bool wce = true, discard = true, zeroes = true;
+    uint64_t queues = 0, size = 0, logical = 0, physical = 0;
+    bool wce = true, discard = true, zeroes = true, cache = true;
+    struct virtio_dev *v;
 
     if (!device_number(d, "num-queues", VIRTIO_QUEUES_MAX, &queues, e) ||
         !device_number(d, "queue-size", 1024, &size, e) || !device_flag(d, "packed", &o.packed, e) ||
         !device_flag(d, "config-wce", &wce, e) || !device_flag(d, "discard", &discard, e) ||
-        !device_flag(d, "write-zeroes", &zeroes, e))
+        !device_flag(d, "write-zeroes", &zeroes, e) || !device_flag(d, "write-cache", &cache, e) ||
+        !device_number(d, "logical_block_size", 4096, &logical, e) ||
+        !device_number(d, "physical_block_size", 65536, &physical, e))
         return NULL;
     if (size && !is_pow2(size)) {
         err_set(e, "queue-size=%llu: expected a power of two", (unsigned long long)size);
         return NULL;
     }
+    if (!policies(m, d, e))
+        return NULL;
+    o.writethrough = !cache;
+    o.block_size = (unsigned)logical;
+    o.physical_size = (unsigned)physical;
     o.queues = (unsigned)queues;
     o.queue_size = (unsigned)size;
     o.no_config_wce = !wce;
     o.no_discard = !discard;
     o.no_write_zeroes = !zeroes;
-    return virtio_blk_new(&env, name, &o, e);
+    v = virtio_blk_new(&env, name, &o, e);
+    if (v)
+        machine_drive_link(m, device_prop(d, "drive"))->blk = v;
+    return v;
 }
 
 /* Does namespace device ns go to controller d: the one named by bus=ID, else the last one before it? */
@@ -56,13 +90,16 @@ static bool sits_on(const struct machine *m, const struct device_config *ns, con
     return last == d;
 }
 
-static bool add_namespace(const struct machine *m, struct pci_device *p, const struct device_config *d, struct err *e)
+static bool add_namespace(struct machine *m, struct pci_device *p, const struct device_config *d, struct err *e)
 {
     uint64_t nsid = 0, size = 0;
 
-    return device_number(d, "nsid", NVME_NAMESPACES_MAX, &nsid, e) &&
-           device_number(d, "logical_block_size", 4096, &size, e) &&
-           nvme_add_namespace(p, block_of(m, d), (unsigned)nsid, (unsigned)size, e);
+    if (!device_number(d, "nsid", NVME_NAMESPACES_MAX, &nsid, e) ||
+        !device_number(d, "logical_block_size", 4096, &size, e) || !policies(m, d, e) ||
+        !nvme_add_namespace(p, block_of(m, d), (unsigned)nsid, (unsigned)size, e))
+        return false;
+    machine_drive_link(m, device_prop(d, "drive"))->nvme = p;
+    return true;
 }
 
 static bool nvme_options(const struct device_config *d, struct nvme_options *o, struct err *e)

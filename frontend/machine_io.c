@@ -4,36 +4,23 @@
 #include <string.h>
 
 #include "devices/chardev_null.h"
-#include "frontend/drive.h"
 #include "frontend/machine_parts.h"
 #include "images/block.h"
 
 enum { FLUSH_MS = 10000 }; /* how long a slow reader of our output may take at the end */
 
-bool machine_open_drives(struct machine *m, struct err *e)
-{
-    for (unsigned i = 0; i < m->config->drives; i++) {
-        const struct drive_config *d = &m->config->drive[i];
-
-        if (d->layer)
-            continue;
-        m->block[i] = drive_open(m->config, d, m->clock, e);
-        if (!m->block[i])
-            return err_prefix(e, "drive");
-    }
-    return true;
-}
-
 static void key_quit(void *arg) { machine_request_quit(arg, 0); }
 
 static const char *key_commit(void *arg)
 {
-    const struct machine *m = arg;
+    struct machine *m = arg;
+    unsigned done;
 
-    for (unsigned i = 0; i < m->config->drives; i++)
-        if (m->config->snapshot || m->config->drive[i].snapshot)
-            return "disks opened with snapshot cannot be committed";
-    return "nothing to commit: disks are written as the guest writes";
+    m->key_answer.msg[0] = 0;
+    if (!machine_commit(m, NULL, &done, &m->key_answer))
+        return m->key_answer.msg;
+    return done ? "committed: what this run wrote is in the disks' files now"
+                : "nothing to commit: disks are written as the guest writes";
 }
 
 static bool open_chardev(struct machine *m, unsigned i, struct err *e)
@@ -136,15 +123,4 @@ void machine_close_io(struct machine *m)
             block_close(m->block[i]);
     if (m->silent)
         m->silent->free(m->silent);
-}
-
-struct block *machine_drive(const struct machine *m, unsigned n, const char **id)
-{
-    for (unsigned i = 0; i < m->config->drives; i++) {
-        if (!m->block[i] || n--)
-            continue;
-        *id = m->config->drive[i].id ? m->config->drive[i].id : "drive";
-        return m->block[i];
-    }
-    return NULL;
 }

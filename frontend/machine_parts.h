@@ -20,6 +20,14 @@ enum { DEVICES_MAX = 160, NAME_LEN = 40 };
 /* Why vCPUs stand still. */
 enum { HALT_STOPPED = 1, HALT_REQUEST = 2, HALT_RESET = 4, HALT_END = 8 };
 
+/* Disk n and the device that shows it to the guest. */
+struct drive_link {
+    struct machine *m;
+    unsigned n;
+    struct virtio_dev *blk;
+    struct pci_device *nvme;
+};
+
 struct hart_thread {
     struct machine *m;
     struct rv *c;
@@ -52,6 +60,8 @@ struct machine {
     struct device *flash[2];
 
     struct block *block[CONFIG_MAX]; /* of config->drive */
+    struct drive_link drive_link[CONFIG_MAX];
+    struct err key_answer; /* of Ctrl-A s */
     struct chardev *chardev[CONFIG_MAX];
     struct mux *mux[CONFIG_MAX];
     struct monitor *monitor[CONFIG_MAX];
@@ -66,7 +76,8 @@ struct machine {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* under lock */
-    bool request_pending, request_quit;
+    bool request_pending, request_quit, stop_pending;
+    char stop_reason[512]; /* why it stopped by itself, "" */
     enum machine_event request;
     int request_code;
     /* loop's thread */
@@ -79,8 +90,12 @@ static inline struct device_env machine_env(const struct machine *m)
     return (struct device_env){.clock = m->clock, .log = m->log, .bus = m->bus, .gate = m->gate};
 }
 
-/* machine_io.c */
+/* machine_drives.c */
 bool machine_open_drives(struct machine *m, struct err *e);
+struct drive_link *machine_drive_link(struct machine *m, const char *id); /* NULL: no such disk */
+void machine_resume_drives(struct machine *m);                            /* try again what an error held */
+
+/* machine_io.c */
 bool machine_open_chardevs(struct machine *m, struct err *e);
 bool machine_attach_monitors(struct machine *m, struct err *e);
 /* The device end of chardev n of the config (a port of its mux); negative: a silent one. */

@@ -23,7 +23,7 @@ struct monitor {
     size_t pending_len;
 };
 
-static char *next_word(char **p)
+char *monitor_word(char **p)
 {
     char *w;
 
@@ -65,7 +65,7 @@ static const struct monitor_row commands[];
 
 static void cmd_help(struct machine *m, char *args, FILE *out)
 {
-    char *word = next_word(&args);
+    char *word = monitor_word(&args);
 
     (void)m;
     if (word && !strcmp(word, "info")) {
@@ -84,7 +84,7 @@ static void cmd_help(struct machine *m, char *args, FILE *out)
 
 static void cmd_info(struct machine *m, char *args, FILE *out)
 {
-    char *word = next_word(&args);
+    char *word = monitor_word(&args);
     const struct monitor_row *r = word ? find_row(monitor_info_rows, word) : NULL;
 
     if (r)
@@ -144,6 +144,10 @@ static const struct monitor_row commands[] = {
     {"cont|c", NULL, "go on", cmd_cont},
     {"system_reset", NULL, "reset the machine", cmd_reset},
     {"system_powerdown", NULL, "ask the guest to power off", cmd_powerdown},
+    {"block_resize", "DISK SIZE", "grow a disk; the guest is told", monitor_block_resize},
+    {"block_set_io_throttle", "DISK BPS BPS_RD BPS_WR IOPS IOPS_RD IOPS_WR | DISK key=value,...",
+     "limits of a disk, 0: none", monitor_block_limits},
+    {"commit", "all|DISK", "write what a snapshot run changed into the disks' files", monitor_commit},
     {"quit|q", NULL, "end the emulator", cmd_quit},
     {0},
 };
@@ -161,7 +165,7 @@ void monitor_execute(struct machine *m, const char *line, FILE *out)
         memmove(slash + 1, slash, strlen(slash) + 1);
         *slash = ' ';
     }
-    word = next_word(&p);
+    word = monitor_word(&p);
     if (!word)
         return;
     r = find_row(commands, word);

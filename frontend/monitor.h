@@ -32,6 +32,13 @@ struct monitor_row {
     void (*run)(struct machine *m, char *args, FILE *out);
 };
 extern const struct monitor_row monitor_info_rows[]; /* monitor_info.c; ends with name NULL */
+/* monitor_block.c: the disks */
+void monitor_info_block(struct machine *m, char *args, FILE *out);
+void monitor_info_blockstats(struct machine *m, char *args, FILE *out);
+void monitor_block_resize(struct machine *m, char *args, FILE *out);
+void monitor_block_limits(struct machine *m, char *args, FILE *out);
+void monitor_commit(struct machine *m, char *args, FILE *out);
+char *monitor_word(char **p); /* the next word of *p, cut out; NULL: none */
 void monitor_examine(struct machine *m, char *args, bool physical, FILE *out);
 
 #endif

@@ -10,7 +10,6 @@
 #include "frontend/machine.h"
 #include "frontend/monitor.h"
 #include "frontend/version.h"
-#include "images/block.h"
 #include "mmu/tlb.h"
 #include "translator/translator.h"
 
@@ -26,7 +25,12 @@ static void info_version(struct machine *m, char *args, FILE *out)
 static void info_status(struct machine *m, char *args, FILE *out)
 {
     (void)args;
-    fprintf(out, "VM status: %s\n", machine_running(m) ? "running" : "paused");
+    if (machine_running(m))
+        fputs("VM status: running\n", out);
+    else if (*machine_stop_reason(m)) /* QEMU's words, and why */
+        fprintf(out, "VM status: paused (io-error)\n%s\n", machine_stop_reason(m));
+    else
+        fputs("VM status: paused\n", out);
 }
 
 static void print_registers(struct vcpu *v, void *arg)
@@ -260,24 +264,6 @@ static void info_mem(struct machine *m, char *args, FILE *out)
     machine_on_vcpu(m, 0, print_map, out);
 }
 
-static void info_block(struct machine *m, char *args, FILE *out)
-{
-    struct block *b;
-    const char *id = NULL;
-
-    (void)args;
-    for (unsigned i = 0; (b = machine_drive(m, i, &id)) != NULL; i++) {
-        struct block_info info;
-
-        block_get_info(b, &info);
-        fprintf(out,
-                "%s: %s (%s%s), %" PRIu64 " bytes\n    reads %" PRIu64 " (%" PRIu64 " bytes), writes %" PRIu64
-                " (%" PRIu64 " bytes), flushes %" PRIu64 ", errors %" PRIu64 "\n",
-                id, info.path, info.format, info.read_only ? ", read-only" : "", info.size, info.reads, info.read_bytes,
-                info.writes, info.write_bytes, info.flushes, info.errors);
-    }
-}
-
 static void info_chardev(struct machine *m, char *args, FILE *out)
 {
     static const char *const kinds[] = {[CHARDEV_NULL] = "null",
@@ -313,7 +299,8 @@ const struct monitor_row monitor_info_rows[] = {
     {"jit", NULL, "translated blocks and the code cache", info_jit},
     {"irq", NULL, "interrupt lines and the interrupt controller", info_irq},
     {"devices|qtree", "[NAME]", "the devices, or the state of one", info_devices},
-    {"block", NULL, "the disks", info_block},
+    {"block", "[-v] [DISK]", "the disks: image, backing chain, policies, limits, counters", monitor_info_block},
+    {"blockstats", NULL, "counters and latencies of the disks", monitor_info_blockstats},
     {"chardev", NULL, "the character devices", info_chardev},
     {0},
 };
