@@ -164,7 +164,7 @@ static void qcow2_close(struct image *img)
         ret = q_settle(q);
         if (!ret)
             cut_end(q);
-        if (!ret)
+        if (!ret && !q->leaked)
             header_finish(q); /* failing, the next opening looks for leaks */
     }
     pthread_mutex_unlock(&q->lock);

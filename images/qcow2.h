@@ -191,6 +191,8 @@ struct qcow2 {
     bool view;                                       /* a snapshot is shown */
     bool can_write;                                  /* the file may be changed (by a check) */
     int broken;                                      /* an error that stops all writes; 0: none */
+    bool leaked;                                     /* after an error clusters are lost: the mark stays */
+    bool unsure; /* the header could not be written, nor the old one again: that comes first */
     unsigned nb_bitmaps;
     uint64_t bitmap_dir, bitmap_dir_size;
 
@@ -230,7 +232,9 @@ struct qcow2 {
 
 /* qcow2_header.c */
 bool header_read(struct qcow2 *q, struct err *e);
-int header_write(struct qcow2 *q);           /* the first sector, from head; then a flush of the file */
+int header_write(struct qcow2 *q);                          /* the first sector, from head; then a flush of the file */
+int header_switch(struct qcow2 *q, const uint8_t old[512]); /* header_write of a change, undone if it fails */
+void header_again(struct qcow2 *q);                         /* undo what could not be undone then */
 int header_prepare(struct qcow2 *q);         /* before the first change: mark, dirty bit, autoclear bits */
 bool header_has_room(const struct qcow2 *q); /* for our mark */
 int header_finish(struct qcow2 *q);          /* after the last: all is in the file */
@@ -364,7 +368,11 @@ struct txn *txn_begin(struct qcow2 *q, bool from_nothing /* all refcounts 0: reb
 int txn_ref(struct txn *t, uint64_t cluster, int64_t delta);
 int txn_ref_get(struct txn *t, uint64_t cluster, uint64_t *v);
 int txn_alloc(struct txn *t, uint64_t clusters, uint64_t *off);
-int txn_commit(struct txn *t, void (*set_head)(struct qcow2 *q, void *arg), void *arg);
+struct places { /* what else changes in the header; l1_offset 0: not L1 */
+    uint64_t l1_offset, snapshots_offset, disk_size;
+    uint32_t l1_size, nb_snapshots;
+};
+int txn_commit(struct txn *t, const struct places *p, void (*adopt)(struct qcow2 *q, void *arg), void *arg);
 void txn_abort(struct txn *t);
 
 /* qcow2_snapshot.c, qcow2_snapshot_ops.c */

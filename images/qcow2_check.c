@@ -125,14 +125,14 @@ static int count_entry(struct checker *k, uint64_t entry, uint64_t bitmap, uint6
     return q->data != q->file ? 0 : count(k, off, q->cluster_size, "a data cluster");
 }
 
-static int count_table(struct checker *k, uint64_t off, uint64_t guest, uint8_t *buf, uint64_t *next, bool active)
+static int count_table(struct checker *k, uint64_t off, uint64_t guest, uint8_t *buf, bool active)
 {
     struct qcow2 *q = k->q;
-    uint64_t step = UINT64_C(1) << q->entry_bits;
+    uint64_t step = UINT64_C(1) << q->entry_bits, next = 0;
     int ret = q_pread(q->file, buf, off, q->cluster_size);
 
     for (uint64_t at = 0; at < q->cluster_size && !ret; at += step, guest += q->cluster_size)
-        ret = count_entry(k, ld64be(buf + at), q->extended ? ld64be(buf + at + 8) : 0, guest, next, active);
+        ret = count_entry(k, ld64be(buf + at), q->extended ? ld64be(buf + at + 8) : 0, guest, &next, active);
     return ret;
 }
 
@@ -168,7 +168,6 @@ static int count_l1(struct checker *k, const uint64_t *l1, uint32_t n, uint64_t 
 {
     struct qcow2 *q = k->q;
     uint8_t *buf = malloc(q->cluster_size);
-    uint64_t next = 0;
     bool doubles;
     int ret = buf ? find_doubles(k, l1, n, &doubles) : -ENOMEM;
 
@@ -188,7 +187,7 @@ static int count_l1(struct checker *k, const uint64_t *l1, uint32_t n, uint64_t 
         ret = count(k, table, q->cluster_size, "an L2 table");
         if (!ret && !(doubles && count_of(k, cluster_of(q, table)) > 1 + q->nb_snapshots) &&
             table < image_size(q->file))
-            ret = count_table(k, table, (uint64_t)i << (q->l2_bits + q->cluster_bits), buf, &next, active);
+            ret = count_table(k, table, (uint64_t)i << (q->l2_bits + q->cluster_bits), buf, active);
     }
     free(buf);
     return ret;
@@ -264,6 +263,7 @@ static int compare(struct checker *k, bool fix)
     int ret = 0;
 
     for (uint64_t c = 0; c < end && !ret; c++) {
+        bool beyond;
         uint64_t have, want = count_of(k, c), block = q->reftable[c / per];
 
         if (c % per == 0 && (!block || in_cluster(q, block) || block >= image_size(q->file)) && c >= k->clusters) {
@@ -276,11 +276,16 @@ static int compare(struct checker *k, bool fix)
             ret = ref_get(q, c, &have);
         if (ret)
             break;
-        if (have)
+        beyond = c >= k->clusters - 1 &&
+                 !want; /* past the end of the file: no space is lost, and qemu-img does not count it */
+        if (have && !beyond)
             k->res->image_end_offset = (c + 1) << q->cluster_bits;
         if (have == want)
             continue;
-        if (have > want) {
+        if (beyond) {
+            if (fix)
+                ret = ref_set(q, c, 0);
+        } else if (have > want) {
             say(k, "Leaked cluster %llu refcount=%llu reference=%llu", (unsigned long long)c, (unsigned long long)have,
                 (unsigned long long)want);
             k->res->leaks++;
@@ -362,12 +367,6 @@ static int check_flags(struct checker *k, bool fix)
     return ret;
 }
 
-static void nothing(struct qcow2 *q, void *arg)
-{
-    (void)q;
-    (void)arg;
-}
-
 /* All refcounts anew from who refers to what. */
 static int rebuild(struct checker *k)
 {
@@ -390,7 +389,7 @@ static int rebuild(struct checker *k)
     }
     counts_free(&all);
     if (!ret)
-        return txn_commit(t, nothing, NULL);
+        return txn_commit(t, NULL, NULL, NULL);
     if (t)
         txn_abort(t);
     return ret;

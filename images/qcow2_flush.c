@@ -193,7 +193,8 @@ static void job_end(struct qcow2 *q, struct job *j, bool failed)
         return;
     }
     for (size_t i = 0; i < j->freed.n; i++)
-        freed_add(&q->freed, j->freed.run[i].cluster, j->freed.run[i].count, j->freed.run[i].punch);
+        if (!freed_add(&q->freed, j->freed.run[i].cluster, j->freed.run[i].count, j->freed.run[i].punch))
+            q->leaked = true;
     free(j->freed.run);
 }
 
@@ -216,6 +217,7 @@ int q_flush(struct qcow2 *q)
 {
     uint64_t mine = q->flush_begun + 1;
 
+    header_again(q);
     for (;;) {
         if (q->broken)
             return q->broken;

@@ -292,6 +292,32 @@ int header_write(struct qcow2 *q)
     return ret ? ret : flush_file(q);
 }
 
+/*
+ * Write the first sector, changed from `old` on. When that fails, which of the two is in the file is not known: the old
+ * one is written again, now or before the next change, and memory keeps it.
+ */
+int header_switch(struct qcow2 *q, const uint8_t old[512])
+{
+    int ret = header_write(q);
+
+    if (!ret)
+        return 0;
+    memcpy(q->head, old, 512);
+    if (header_write(q)) {
+        q->unsure = true;
+        q->broken = ret;
+    }
+    return ret;
+}
+
+void header_again(struct qcow2 *q)
+{
+    if (q->unsure && !header_write(q)) {
+        q->unsure = false;
+        q->broken = 0;
+    }
+}
+
 /* [at, at + len) of head, in whole sectors; then a flush. */
 static int write_part(struct qcow2 *q, uint64_t at, uint64_t len)
 {
@@ -350,8 +376,10 @@ static int add_mark(struct qcow2 *q)
     st32be(q->head + at + 4, 8);
     if (!ret)
         ret = write_part(q, at, 8);
-    q->in_use_at = (uint32_t)at + 8;
-    q->ext_end = (uint32_t)at + 16;
+    if (!ret) {
+        q->in_use_at = (uint32_t)at + 8;
+        q->ext_end = (uint32_t)at + 16;
+    }
     return ret;
 }
 

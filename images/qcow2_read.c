@@ -118,13 +118,14 @@ int q_map(struct image *img, uint64_t off, uint64_t len, struct image_extent *x)
         x->data = r.what == WHAT_DATA || r.what == WHAT_COMPRESSED;
         x->zero = r.what == WHAT_ZERO;
         x->compressed = r.what == WHAT_COMPRESSED;
-        x->has_offset = r.host_kept && r.what != WHAT_COMPRESSED && (r.what != WHAT_HOLE || q->extended);
+        x->has_offset = r.host_kept && (r.what == WHAT_DATA || r.what == WHAT_ZERO);
         x->offset = x->has_offset ? r.host : 0;
         while (r.len < len && r.what != WHAT_COMPRESSED) { /* across slices and tables */
             struct run next;
 
             if (run_find(q, off + x->len, len - x->len, false, &next) || next.what != r.what ||
-                next.host_kept != r.host_kept || (r.host_kept && next.host != r.host + x->len))
+                (x->has_offset && (!next.host_kept || next.host != r.host + x->len)) ||
+                (!x->has_offset && x->zero && next.host_kept))
                 break;
             x->len += next.len;
             if (x->len >= len)

@@ -140,8 +140,8 @@ static int reftable_grow(struct qcow2 *q, uint64_t first)
 {
     uint64_t per_cluster = q->cluster_size / 8, old = q->reftable_offset, old_bytes = 8 * (uint64_t)q->reftable_size;
     uint64_t want = first + 8 + first / 2, n = want / per_cluster + 1, k = area_blocks(q, n), entries, off;
+    uint8_t *raw, head[512];
     uint64_t *table;
-    uint8_t *raw;
     int ret;
 
     while (n * per_cluster < first + k + 1)
@@ -168,6 +168,12 @@ static int reftable_grow(struct qcow2 *q, uint64_t first)
     if (!ret)
         ret = q->file->ops->flush(q->file);
     free(raw);
+    memcpy(head, q->head, sizeof head);
+    if (!ret) {
+        st64be(q->head + H_REFTABLE_OFFSET, off);
+        st32be(q->head + H_REFTABLE_CLUSTERS, (uint32_t)n);
+        ret = header_switch(q, head);
+    }
     if (ret) {
         free(table);
         return ret;
@@ -177,18 +183,15 @@ static int reftable_grow(struct qcow2 *q, uint64_t first)
     q->reftable_size = (uint32_t)entries;
     q->reftable_offset = off;
     sectors_clear(&q->reftable_dirty);
-    header_fields(q);
-    ret = header_write(q);
     owner_del(q, old, old_bytes);
+    free_later(q, old, old_bytes, false);
     if (!owner_add(q, off, 8 * entries, OWNER_REFTABLE))
-        ret = ret ? ret : -ENOMEM;
+        ret = -ENOMEM;
     for (uint64_t b = 0; b < k; b++)
         if (!owner_add(q, table[first + b], 1, OWNER_REFBLOCK))
-            ret = ret ? ret : -ENOMEM;
-    if (ret) /* which table is in the file is not known */
-        q->broken = ret;
-    else
-        free_later(q, old, old_bytes, false);
+            ret = -ENOMEM;
+    if (ret)
+        q->broken = ret; /* without memory to guard them, no more writes */
     return ret;
 }
 
@@ -362,8 +365,8 @@ int cluster_alloc(struct qcow2 *q, uint64_t n, uint64_t min, uint64_t *host, uin
 
 void cluster_unalloc(struct qcow2 *q, uint64_t host, uint64_t bytes)
 {
-    if (q->data == q->file)
-        ref_change(q, cluster_of(q, host), clusters_for(q, bytes), -1); /* failing, it leaks */
+    if (q->data == q->file && ref_change(q, cluster_of(q, host), clusters_for(q, bytes), -1))
+        q->leaked = true;
 }
 
 bool freed_add(struct freed_list *l, uint64_t cluster, uint64_t count, bool punch)
@@ -389,7 +392,8 @@ bool freed_add(struct freed_list *l, uint64_t cluster, uint64_t count, bool punc
 
 void free_later(struct qcow2 *q, uint64_t host, uint64_t bytes, bool punch)
 {
-    freed_add(&q->freed, cluster_of(q, host), clusters_for(q, bytes), punch); /* without memory it leaks */
+    if (!freed_add(&q->freed, cluster_of(q, host), clusters_for(q, bytes), punch))
+        q->leaked = true;
 }
 
 void entry_free(struct qcow2 *q, uint64_t entry, uint64_t guest, bool punch)
@@ -446,6 +450,7 @@ int limbo_settle(struct qcow2 *q)
                 punch(q, &l->list.run[i]);
             if (!ret)
                 ret = ref_change(q, l->list.run[i].cluster, l->list.run[i].count, -1);
+            q->leaked |= ret != 0;
         }
         free(l->list.run);
         free(l);

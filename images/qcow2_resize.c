@@ -29,6 +29,7 @@ static int grow_l1(struct qcow2 *q, uint64_t size)
 {
     uint64_t n = (size + l2_covers(q) - 1) / l2_covers(q), old = q->l1_offset, old_bytes = 8 * (uint64_t)q->l1_size,
              host, got;
+    uint8_t head[512];
     uint64_t *l1;
     bool pristine;
     int ret;
@@ -44,13 +45,26 @@ static int grow_l1(struct qcow2 *q, uint64_t size)
         memcpy(l1, q->l1, old_bytes);
     got = clusters_for(q, 8 * n);
     ret = cluster_alloc(q, got, got, &host, &got, &pristine);
-    if (!ret)
-        ret = q_settle(q); /* its refcounts */
+    if (ret) {
+        free(l1);
+        return ret;
+    }
+    ret = q_settle(q); /* its refcounts */
     if (!ret)
         ret = write_l1(q, l1, n, host);
     if (!ret && !owner_add(q, host, 8 * n, OWNER_L1))
         ret = -ENOMEM;
+    memcpy(head, q->head, sizeof head);
+    if (!ret) {
+        st32be(q->head + H_L1_SIZE, (uint32_t)n);
+        st64be(q->head + H_L1_OFFSET, host);
+        ret = header_switch(q, head);
+    }
     if (ret) {
+        owner_del(q, host, 8 * n);
+        if (!q->unsure)
+            cluster_unalloc(q, host, 8 * n);
+        q->leaked |= q->unsure;
         free(l1);
         return ret;
     }
@@ -59,21 +73,20 @@ static int grow_l1(struct qcow2 *q, uint64_t size)
     q->l1_size = (uint32_t)n;
     q->l1_offset = host;
     sectors_clear(&q->l1_dirty);
-    header_fields(q);
-    ret = header_write(q);
     if (old_bytes) {
         owner_del(q, old, old_bytes);
         free_later(q, old, old_bytes, false);
     }
-    if (ret)
-        q->broken = ret; /* which table is in the file is not known */
-    return ret;
+    return 0;
 }
 
 static int set_size(struct qcow2 *q, uint64_t size)
 {
+    uint8_t old[512];
+
+    memcpy(old, q->head, sizeof old);
     st64be(q->head + H_SIZE, size);
-    return header_write(q);
+    return header_switch(q, old);
 }
 
 static int grow(struct qcow2 *q, uint64_t size, enum image_prealloc p)

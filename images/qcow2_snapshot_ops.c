@@ -37,7 +37,6 @@ static void adopt_next(struct qcow2 *q, void *arg)
         q->snapshots_offset = n->snapshots_offset;
         q->snapshots_size = n->snapshots_size;
     }
-    st64be(q->head + H_SIZE, n->disk_size);
 }
 
 static int ref_entry(struct txn *t, const struct qcow2 *q, uint64_t entry, int delta)
@@ -253,10 +252,18 @@ static bool finish(struct qcow2 *q, int ret, const char *what, const char *name,
 }
 
 /* Commit, or give up when something failed. What was not adopted of n is the caller's, but for l1. */
-static int end(struct txn *t, struct next *n, int ret)
+static int end(struct qcow2 *q, struct txn *t, struct next *n, int ret)
 {
+    struct places p = {
+        .l1_offset = n->l1_offset,
+        .l1_size = n->l1_size,
+        .nb_snapshots = n->snapshots ? n->nb_snapshots : q->nb_snapshots,
+        .snapshots_offset = n->snapshots ? n->snapshots_offset : q->snapshots_offset,
+        .disk_size = n->disk_size,
+    };
+
     if (!ret)
-        ret = txn_commit(t, adopt_next, n);
+        ret = txn_commit(t, &p, adopt_next, n);
     else if (t)
         txn_abort(t);
     if (!n->adopted)
@@ -314,7 +321,7 @@ static int create(struct qcow2 *q, struct image_snapshot *s)
         one->l1_size = n.l1_size;
         ret = write_snapshots(t, q, &n);
     }
-    ret = end(t, &n, ret);
+    ret = end(q, t, &n, ret);
     if (!n.adopted && one)
         snapshot_free(one);
     if (!n.adopted)
@@ -385,7 +392,7 @@ static int apply(struct qcow2 *q, int i)
         ret = write_l1(t, q, n.l1, n.l1_size, &n.l1_offset);
     if (!ret && q->l1_size)
         ret = ref_range(t, q, q->l1_offset, 8 * (uint64_t)q->l1_size, -1);
-    ret = end(t, &n, ret);
+    ret = end(q, t, &n, ret);
     if (!ret)
         __atomic_store_n(&q->img->size, align_up(n.disk_size, 512), __ATOMIC_RELEASE);
     return ret;
@@ -426,7 +433,7 @@ static int drop(struct qcow2 *q, int i)
     if (!ret)
         ret = write_snapshots(t, q, &n);
     free(l1);
-    ret = end(t, &n, ret);
+    ret = end(q, t, &n, ret);
     if (n.adopted)
         snapshot_free(&gone);
     else

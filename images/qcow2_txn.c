@@ -37,6 +37,8 @@ struct txn *txn_begin(struct qcow2 *q, bool from_nothing)
 
 void txn_abort(struct txn *t)
 {
+    if (t->q->pristine < t->highest) /* written to, if in vain */
+        t->q->pristine = t->highest;
     for (uint32_t i = 0; i < t->room; i++)
         free(t->block[i]);
     free(t->block);
@@ -298,14 +300,30 @@ static int adopt(struct txn *t, uint64_t *table, uint64_t n)
     q->packed = 0;
     if (t->from_nothing)
         q->next_free = 0;
-    if (q->pristine < t->highest)
-        q->pristine = t->highest;
     codec_forget(q, 0, UINT64_MAX);
     return owner_load(q, &e) ? 0 : q_corrupt(q);
 }
 
-/* set_head puts what else changes into q (offsets, L1 in memory, snapshots) and head. Ends t in any case. */
-int txn_commit(struct txn *t, void (*set_head)(struct qcow2 *q, void *arg), void *arg)
+static int switch_header(struct txn *t, const struct places *p, uint64_t table, uint64_t entries)
+{
+    struct qcow2 *q = t->q;
+    uint8_t old[512];
+
+    memcpy(old, q->head, sizeof old);
+    if (p) {
+        st32be(q->head + H_L1_SIZE, p->l1_size);
+        st64be(q->head + H_L1_OFFSET, p->l1_offset);
+        st32be(q->head + H_SNAPSHOTS, p->nb_snapshots);
+        st64be(q->head + H_SNAPSHOTS_OFFSET, p->snapshots_offset);
+        st64be(q->head + H_SIZE, p->disk_size);
+    }
+    st64be(q->head + H_REFTABLE_OFFSET, table);
+    st32be(q->head + H_REFTABLE_CLUSTERS, (uint32_t)clusters_for(q, 8 * entries));
+    return header_switch(q, old);
+}
+
+/* fn(arg) puts the places into q, with what is there. Ends t in any case. */
+int txn_commit(struct txn *t, const struct places *p, void (*fn)(struct qcow2 *q, void *arg), void *arg)
 {
     struct qcow2 *q = t->q;
     uint64_t off = 0, n = 0, *table = NULL;
@@ -326,24 +344,18 @@ int txn_commit(struct txn *t, void (*set_head)(struct qcow2 *q, void *arg), void
         ret = write_table(t, table, n, off);
     if (!ret)
         ret = q->file->ops->flush(q->file);
+    if (!ret)
+        ret = switch_header(t, p, off, n);
     if (ret) {
         free(table);
         txn_abort(t);
         return ret;
     }
     q->reftable_offset = off;
-    q->reftable_size = (uint32_t)n;
-    set_head(q, arg);
-    header_fields(q);
-    ret = header_write(q);
-    if (ret) {
-        q->broken = ret; /* which state is in the file is not known */
-        free(table);
-        q->reftable_size = 0;
-    } else {
-        ret = adopt(t, table, n);
-        punch_freed(t);
-    }
+    if (fn)
+        fn(q, arg);
+    ret = adopt(t, table, n);
+    punch_freed(t);
     txn_abort(t);
     return ret;
 }

@@ -24,6 +24,7 @@ struct plan {
 
 int q_writable(struct qcow2 *q)
 {
+    header_again(q);
     if (q->broken)
         return q->broken;
     if (q->img->read_only || q->view)

@@ -189,6 +189,10 @@ static bool qemu_map(struct sequence *q, const struct layer *l, struct extents *
             .offset = number(item, "offset"),
         };
 
+        if (e.data) /* it asks the host file too, where data that is zero may be a hole */
+            e.zero = false;
+        if (!e.allocated) /* the place of a subcluster's cluster, where its bytes are not */
+            e.has_offset = false;
         extents_add(x, number(item, "start"), &e);
     }
     json_decref(list);
