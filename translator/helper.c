@@ -210,3 +210,9 @@ uint64_t helper_apply(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c)
     (void)v;
     return ((uint64_t(*)(uint64_t, uint64_t))(uintptr_t)c)(a, b);
 }
+
+uint64_t helper_aes_es(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c) { return helper_apply(v, a, b, c); }
+uint64_t helper_aes_esm(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c) { return helper_apply(v, a, b, c); }
+uint64_t helper_aes_ds(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c) { return helper_apply(v, a, b, c); }
+uint64_t helper_aes_dsm(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c) { return helper_apply(v, a, b, c); }
+uint64_t helper_aes_im(struct vcpu *v, uint64_t a, uint64_t b, uint64_t c) { return helper_apply(v, a, b, c); }

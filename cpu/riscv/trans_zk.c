@@ -9,12 +9,12 @@ static void helper(struct tctx *t, const struct insn *i, enum helper h, bool two
     gen_set_x(t, i->rd, ir_emit(t->ir, IR_call, 0, a, b, IR_NONE, h));
 }
 
-/* rd = fn(rs1, b) */
-static void apply(struct tctx *t, const struct insn *i, uint64_t (*fn)(uint64_t, uint64_t), ir_val b)
+/* rd = fn(rs1, b), which is what h says */
+static void aes(struct tctx *t, const struct insn *i, enum helper h, uint64_t (*fn)(uint64_t, uint64_t), ir_val b)
 {
     ir_val a = S1, f = ir_const(t->ir, (int64_t)(intptr_t)fn);
 
-    gen_set_x(t, i->rd, ir_emit(t->ir, IR_call, 0, a, b, f, HELPER_apply));
+    gen_set_x(t, i->rd, ir_emit(t->ir, IR_call, 0, a, b, f, h));
 }
 
 TRANS(clmul) { helper(t, i, HELPER_clmul, true); }
@@ -46,12 +46,12 @@ TRANS(brev8) { helper(t, i, HELPER_brev8, false); }
 TRANS(xperm4) { helper(t, i, HELPER_xperm4, true); }
 TRANS(xperm8) { helper(t, i, HELPER_xperm8, true); }
 
-TRANS(aes64es) { apply(t, i, zk_aes64es, S2); }
-TRANS(aes64esm) { apply(t, i, zk_aes64esm, S2); }
-TRANS(aes64ds) { apply(t, i, zk_aes64ds, S2); }
-TRANS(aes64dsm) { apply(t, i, zk_aes64dsm, S2); }
-TRANS(aes64im) { apply(t, i, zk_aes64im, ir_const(t->ir, 0)); }
-TRANS(aes64ks1i) { apply(t, i, zk_aes64ks1i, ir_const(t->ir, i->imm)); }
+TRANS(aes64es) { aes(t, i, HELPER_aes_es, zk_aes64es, S2); }
+TRANS(aes64esm) { aes(t, i, HELPER_aes_esm, zk_aes64esm, S2); }
+TRANS(aes64ds) { aes(t, i, HELPER_aes_ds, zk_aes64ds, S2); }
+TRANS(aes64dsm) { aes(t, i, HELPER_aes_dsm, zk_aes64dsm, S2); }
+TRANS(aes64im) { aes(t, i, HELPER_aes_im, zk_aes64im, ir_const(t->ir, 0)); }
+TRANS(aes64ks1i) { aes(t, i, HELPER_apply, zk_aes64ks1i, ir_const(t->ir, i->imm)); }
 
 TRANS(aes64ks2)
 {

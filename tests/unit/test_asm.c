@@ -110,6 +110,39 @@ static void single_register_forms(void **state)
     }
 }
 
+static void aes_and_carryless_products(void **state)
+{
+    static const struct {
+        unsigned op;
+        const char *name;
+    } aes[] = {{X_AESENC, "aesenc"},
+               {X_AESENCLAST, "aesenclast"},
+               {X_AESDEC, "aesdec"},
+               {X_AESDECLAST, "aesdeclast"},
+               {X_AESIMC, "aesimc"}};
+
+    (void)state;
+    for (unsigned d = 0; d < 16; d++)
+        for (unsigned s = 0; s < 16; s++) {
+            for (unsigned k = 0; k < ARRAY_LEN(aes); k++) {
+                asm_rr(&a, aes[k].op, d, s);
+                reads_as("%s xmm%u, xmm%u", aes[k].name, d, s);
+            }
+            asm_op_tail(&a, X_PCLMULQDQ, d, rm_reg(s), 1);
+            asm_8(&a, 0);
+            reads_as("pclmulqdq xmm%u, xmm%u, 0", d, s);
+            asm_op_tail(&a, X_PINSRQ, d, rm_reg(s), 1);
+            asm_8(&a, 1);
+            reads_as("pinsrq xmm%u, %s, 1", d, r64[s]);
+            asm_op_tail(&a, X_PEXTRQ, d, rm_reg(s), 1);
+            asm_8(&a, 1);
+            reads_as("pextrq %s, xmm%u, 1", r64[s], d);
+            asm_op_tail(&a, X_BT_IMM | OP_W, 4, rm_reg(s), 1);
+            asm_8(&a, 63);
+            reads_as("bt %s, 0x3f", r64[s]);
+        }
+}
+
 static void vex_forms(void **state)
 {
     (void)state;
@@ -334,6 +367,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(registers_in_every_place),
         cmocka_unit_test(single_register_forms),
+        cmocka_unit_test(aes_and_carryless_products),
         cmocka_unit_test(vex_forms),
         cmocka_unit_test(sse_forms),
         cmocka_unit_test(every_shape_of_memory_operand),

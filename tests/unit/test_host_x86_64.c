@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "base/err.h"
+#include "cpu/riscv/zk.h"
 #include "cpu/vcpu.h"
 #include "tests/unit/backend.h"
 #include "tests/unit/check.h"
@@ -264,6 +265,22 @@ static void one_access(struct gen *g)
         remember(g, v);
 }
 
+static ir_val carryless_or_aes(ir_val a, ir_val b)
+{
+    static const struct {
+        enum helper h;
+        uint64_t (*fn)(uint64_t, uint64_t);
+    } calls[] = {
+        {HELPER_clmul, NULL},          {HELPER_clmulh, NULL},         {HELPER_clmulr, NULL},
+        {HELPER_aes_es, zk_aes64es},   {HELPER_aes_esm, zk_aes64esm}, {HELPER_aes_ds, zk_aes64ds},
+        {HELPER_aes_dsm, zk_aes64dsm}, {HELPER_aes_im, zk_aes64im},   {HELPER_apply, zk_aes64es},
+    };
+    unsigned k = below(ARRAY_LEN(calls));
+    ir_val f = calls[k].fn ? ir_const(&ir, (int64_t)(intptr_t)calls[k].fn) : IR_NONE;
+
+    return emit(IR_call, 0, a, b, f, calls[k].h);
+}
+
 static void one_insn(struct gen *g, unsigned n)
 {
     emit(IR_insn, 4, IR_NONE, IR_NONE, IR_NONE, PC + 4 * n);
@@ -301,7 +318,7 @@ static void one_insn(struct gen *g, unsigned n)
     case 10: {
         ir_val a = operand(g), b = operand(g);
 
-        set(remember(g, emit(IR_call, 0, a, b, IR_NONE, HELPER_clmul)));
+        set(remember(g, carryless_or_aes(a, b)));
         break;
     }
     case 11:
@@ -430,7 +447,7 @@ static void forget_features(struct translator *t)
 {
     struct host_state *h = t->host_state;
 
-    h->avx = h->bmi1 = h->bmi2 = h->lzcnt = h->popcnt = h->fma = false;
+    h->avx = h->bmi1 = h->bmi2 = h->lzcnt = h->popcnt = h->fma = h->clmul = h->aes = false;
 }
 
 static void compare_random_blocks(bool plain)

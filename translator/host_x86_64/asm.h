@@ -75,6 +75,10 @@ enum { /* legacy and SSE opcodes; OP_W is or-ed in where 64 bits are meant */
     F_CVT_FROM_INT = 0x2a | MAP_0F, F_CVTT_TO_INT = 0x2c | MAP_0F, F_CVT_TO_INT = 0x2d | MAP_0F, F_CVT_FF = 0x5a | MAP_0F,
     F_MOVQ_FROM_GPR = 0x6e | MAP_0F | PP_66 | OP_W, F_MOVD_FROM_GPR = 0x6e | MAP_0F | PP_66,
     F_MOVQ_TO_GPR = 0x7e | MAP_0F | PP_66 | OP_W, F_MOVD_TO_GPR = 0x7e | MAP_0F | PP_66,
+    X_AESENC = 0xdc | MAP_38 | PP_66, X_AESENCLAST = 0xdd | MAP_38 | PP_66, X_AESDEC = 0xde | MAP_38 | PP_66,
+    X_AESDECLAST = 0xdf | MAP_38 | PP_66, X_AESIMC = 0xdb | MAP_38 | PP_66,
+    X_PCLMULQDQ = 0x44 | MAP_3A | PP_66, X_PINSRQ = 0x22 | MAP_3A | PP_66 | OP_W, X_PEXTRQ = 0x16 | MAP_3A | PP_66 | OP_W,
+    X_BT_IMM = 0xba | MAP_0F, /* reg: 4 */
     F_PCMPEQB = 0x74 | MAP_0F | PP_66, F_PXOR = 0xef | MAP_0F | PP_66, F_PADDQ = 0xd4 | MAP_0F | PP_66,
     /* VEX, fused multiply-add: dst = dst * src1 ... (213) or src1 * src2 + dst (231); OP_W for doubles */
     V_FMADD231 = 0xb9 | MAP_38 | PP_66, V_FMSUB231 = 0xbb | MAP_38 | PP_66,

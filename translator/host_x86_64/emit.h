@@ -47,7 +47,7 @@ enum const_pool { /* 16 bytes each, in the stub area */
 /* What init finds out and emits; constant afterwards. Addresses are of the execute alias. Entry is at offset 0. */
 struct host_state {
     const struct isa_ops *isa;
-    bool avx, bmi1, bmi2, lzcnt, popcnt, fma;
+    bool avx, bmi1, bmi2, lzcnt, popcnt, fma, clmul, aes; /* the last two with SSE4.1 */
     uint8_t home[32], fhome[32]; /* host register of a guest register, or NO_REG */
     const uint8_t *pool, *counts; /* counts: n at 16 n; -1 at 0 */
     const uint8_t *exit_link, *exit_lookup, *exit_attention, *exit_interp, *jump;
@@ -180,6 +180,7 @@ bool emit_mem(struct emit *e, const struct ir_insn *in);
 bool emit_atomic(struct emit *e, const struct ir_insn *in);
 bool emit_fp(struct emit *e, const struct ir_insn *in);
 bool emit_fcvt(struct emit *e, const struct ir_insn *in);
+bool emit_crypto(struct emit *e, const struct ir_insn *in); /* false: a call like any other */
 bool emit_flow(struct emit *e, const struct ir_insn *in);
 void emit_exits(struct emit *e, const uint8_t *base);
 void emit_tail(struct emit *e);

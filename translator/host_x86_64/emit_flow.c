@@ -299,7 +299,10 @@ bool emit_flow(struct emit *e, const struct ir_insn *in)
     case IR_insn: insn_boundary(e, in); break;
     case IR_setr: set_guest(e, (unsigned)in->imm, in->a); break;
     case IR_exec: exec(e, in); break;
-    case IR_call: call(e, in); break;
+    case IR_call:
+        if (!emit_crypto(e, in))
+            call(e, in);
+        break;
     case IR_brcond: brcond(e, in); break;
     case IR_jump: jump(e, (gva)in->imm); break;
     case IR_jumpr:

@@ -38,6 +38,8 @@ static void find_features(struct host_state *h)
 
     if (__get_cpuid(1, &a, &b, &c, &d)) {
         h->popcnt = c >> 23 & 1;
+        h->clmul = (c >> 19 & 1) && (c >> 1 & 1);
+        h->aes = (c >> 19 & 1) && (c >> 25 & 1);
         h->avx = (c >> 28 & 1) && (c >> 27 & 1) && os_saves_avx();
         h->fma = h->avx && (c >> 12 & 1);
     }
