@@ -111,6 +111,7 @@ static int run(struct block *b, enum block_op op, uint64_t off, void *buf, uint6
 }
 
 struct seen {
+    pthread_mutex_t lock;
     struct block_error last;
     unsigned n;
 };
@@ -119,21 +120,33 @@ static void on_error(void *arg, const struct block_error *err)
 {
     struct seen *s = arg;
 
+    pthread_mutex_lock(&s->lock);
     s->last = *err;
-    __atomic_fetch_add(&s->n, 1, __ATOMIC_RELEASE);
+    s->n++;
+    pthread_mutex_unlock(&s->lock);
 }
 
-static void wait_for(unsigned *n, unsigned want)
+static unsigned count(struct seen *s)
 {
-    for (int i = 0; i < 2000 && __atomic_load_n(n, __ATOMIC_ACQUIRE) < want; i++)
+    unsigned n;
+
+    pthread_mutex_lock(&s->lock);
+    n = s->n;
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+static void wait_for(struct seen *s, unsigned want)
+{
+    for (int i = 0; i < 2000 && count(s) < want; i++)
         usleep(1000);
-    CHECK_EQ(*n, want);
+    CHECK_EQ(count(s), want);
 }
 
 static void errors_are_reported_or_ignored(void **state)
 {
     struct fault f = {.error = {[CALL_READ] = -EIO, [CALL_WRITE] = -ENOSPC, [CALL_FLUSH] = -EIO}};
-    struct seen seen = {.n = 0};
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
     uint8_t buf[512] = {0};
     struct block *b;
     struct block_stats s;
@@ -145,10 +158,10 @@ static void errors_are_reported_or_ignored(void **state)
     CHECK_EQ(run(b, BLOCK_READ, 0, buf, 512), -EIO);
     CHECK_EQ(run(b, BLOCK_WRITE, 1024, buf, 512), -ENOSPC);
     CHECK_EQ(run(b, BLOCK_FLUSH, 0, NULL, 0), -EIO);
-    CHECK_EQ(seen.n, 3);
+    CHECK_EQ(count(&seen), 3);
     CHECK(seen.last.op == BLOCK_FLUSH && seen.last.error == -EIO && seen.last.action == POLICY_REPORT);
     CHECK_EQ(run(b, BLOCK_READ, SIZE, buf, 512), -EINVAL); /* the guest's mistake is none of the host's */
-    CHECK_EQ(seen.n, 3);
+    CHECK_EQ(count(&seen), 3);
     block_set_policy(b, POLICY_REPORT, POLICY_IGNORE);
     CHECK_EQ(run(b, BLOCK_WRITE, 1024, buf, 512), 0);
     CHECK_EQ(run(b, BLOCK_READ, 0, buf, 512), -EIO);
@@ -160,7 +173,7 @@ static void errors_are_reported_or_ignored(void **state)
 static void a_full_disk_stops_and_goes_on(void **state)
 {
     struct fault f = {.error = {[CALL_WRITE] = -ENOSPC, [CALL_READ] = -EIO}};
-    struct seen seen = {.n = 0};
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct call c, d, g;
     uint8_t buf[512], disk[512];
     struct block_stats s;
@@ -175,7 +188,7 @@ static void a_full_disk_stops_and_goes_on(void **state)
     start(&c, b, BLOCK_WRITE, 4096, buf, 512);
     start(&d, b, BLOCK_WRITE, 8192, buf, 512);
     start(&g, b, BLOCK_WRITE, 12288, buf, 512);
-    wait_for(&seen.n, 3);
+    wait_for(&seen, 3);
     CHECK(seen.last.action == POLICY_STOP && seen.last.error == -ENOSPC);
     CHECK_EQ(run(b, BLOCK_READ, 0, disk, 512), -EIO); /* enospc: others are reported */
     block_drain(b);                                   /* does not wait for the kept ones */
@@ -183,7 +196,7 @@ static void a_full_disk_stops_and_goes_on(void **state)
     block_get_stats(b, &s);
     CHECK(s.kept == 3 && s.in_flight == 0);
     block_resume(b); /* still full */
-    wait_for(&seen.n, 7);
+    wait_for(&seen, 7);
     CHECK(!is_done(&c) && !is_done(&d));
     CHECK(block_cancel(b, &g.r)); /* a reset takes it back */
     f.error[CALL_WRITE] = 0;
@@ -197,7 +210,7 @@ static void a_full_disk_stops_and_goes_on(void **state)
     CHECK(!memcmp(buf, disk, 512));
     f.error[CALL_WRITE] = -ENOSPC;
     start(&c, b, BLOCK_WRITE, 4096, buf, 512);
-    wait_for(&seen.n, 8);
+    wait_for(&seen, 8);
     block_close(b); /* nobody resumes it any more */
     CHECK_EQ(finish(&c), -ENOSPC);
 }
@@ -442,6 +455,77 @@ static void both_engines_give_the_same(void **state)
         }
 }
 
+enum { SUBMITTERS = 4, EACH = 400 };
+
+struct submitter {
+    struct block *b;
+    unsigned number;
+    bool wrong;
+};
+
+/* Each has a quarter of the disk: what it wrote last in a sector it reads back. */
+static void *submitter(void *arg)
+{
+    enum { SECTORS = SIZE / 512 / SUBMITTERS };
+    struct submitter *s = arg;
+    uint8_t want[SECTORS], buf[512];
+    unsigned seed = s->number;
+
+    memset(want, 3, sizeof want);
+    for (int i = 0; i < EACH; i++) {
+        unsigned k = (unsigned)rand_r(&seed) % SECTORS;
+        uint64_t off = ((uint64_t)s->number * SECTORS + k) * 512;
+        bool write = rand_r(&seed) % 2;
+
+        memset(buf, i, sizeof buf);
+        if (run(s->b, write ? BLOCK_WRITE : BLOCK_READ, off, buf, 512))
+            s->wrong = true;
+        if (write)
+            want[k] = (uint8_t)i;
+        else if (buf[0] != want[k] || buf[511] != want[k])
+            s->wrong = true;
+    }
+    return NULL;
+}
+
+static void many_submit_while_others_hold_and_drain(void **state)
+{
+    (void)state;
+    for (int aio = AIO_THREADS; aio <= AIO_URING; aio++) {
+        struct block_limits l = {.rate[LIMIT_IOPS] = {.avg = 100000}};
+        struct submitter s[SUBMITTERS];
+        pthread_t t[SUBMITTERS];
+        struct block_stats st;
+        struct block *b;
+
+        make_file(3);
+        b = open_disk((struct block_options){.path = path, .aio = (enum block_aio)aio});
+        for (unsigned i = 0; i < SUBMITTERS; i++) {
+            s[i] = (struct submitter){b, i, false};
+            CHECK_EQ(pthread_create(&t[i], NULL, submitter, &s[i]), 0);
+        }
+        for (int i = 0; i < 30; i++) {
+            uint8_t buf[512];
+
+            block_hold(b);
+            CHECK_EQ(image_pread(block_image(b), buf, 0, 512), 0);
+            block_release(b);
+            block_set_limits(b, i % 2 ? &l : NULL);
+            block_get_stats(b, &st);
+            CHECK(st.in_flight <= 2 * SUBMITTERS); /* `done` lets one submit before the last is over */
+            usleep(500);
+        }
+        for (unsigned i = 0; i < SUBMITTERS; i++) {
+            CHECK_EQ(pthread_join(t[i], NULL), 0);
+            CHECK(!s[i].wrong);
+        }
+        block_drain(b);
+        block_get_stats(b, &st);
+        CHECK_EQ(st.op[BLOCK_READ].count + st.op[BLOCK_WRITE].count, SUBMITTERS * EACH);
+        block_close(b);
+    }
+}
+
 static void a_file_that_shrinks_is_an_error_on_io_uring_too(void **state)
 {
     uint8_t buf[1024];
@@ -496,6 +580,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_run_is_committed),
         cmocka_unit_test(zeroes_are_detected),
         cmocka_unit_test(both_engines_give_the_same),
+        cmocka_unit_test(many_submit_while_others_hold_and_drain),
         cmocka_unit_test(a_file_that_shrinks_is_an_error_on_io_uring_too),
         cmocka_unit_test(cache_modes_have_qemus_names),
     };

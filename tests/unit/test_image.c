@@ -246,6 +246,27 @@ static void qemu_holding_an_image_is_named(void **state)
     CHECK(named);
 }
 
+static void qemu_is_kept_out(void **state)
+{
+    static const char *const formats[] = {"raw", "qcow2"};
+    struct image *img;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(sh(i ? "qemu-img create -q -f qcow2 ours 1M" : "qemu-img create -q -f raw ours 1M"), 0);
+        img = must_open("ours", (struct image_options){.format = formats[i]});
+        CHECK(sh("! qemu-img convert -O raw ours copy 2>err && grep -q 'Failed to get .* lock' err") == 0);
+        CHECK(sh("qemu-img convert -U -O raw ours copy") == 0);
+        CHECK(sh("! qemu-img resize -f raw --shrink ours 4k 2>err && grep -q 'Failed to get .* lock' err") == 0);
+        image_close(img);
+        img = must_open("ours", (struct image_options){.format = formats[i], .read_only = true});
+        CHECK(sh("qemu-img convert -O raw ours copy") == 0);
+        CHECK(sh(i ? "! qemu-io -f qcow2 -c 'write 0 512' ours" : "! qemu-io -f raw -c 'write 0 512' ours") == 0);
+        image_close(img);
+        CHECK(sh(i ? "qemu-io -f qcow2 -c 'write 0 512' ours" : "qemu-io -f raw -c 'write 0 512' ours") == 0);
+    }
+}
+
 static void partitions_by_sfdisk(void **state)
 {
     static const char *const mbr = "printf 'label: dos\\n"
@@ -371,6 +392,7 @@ int main(void)
         cmocka_unit_test(options_are_cut_at_commas),
         cmocka_unit_test(parts_of_one_file_are_separate_disks),
         cmocka_unit_test(qemu_holding_an_image_is_named),
+        cmocka_unit_test(qemu_is_kept_out),
         cmocka_unit_test(partitions_by_sfdisk),
         cmocka_unit_test(named_files_stay_in_the_folder),
     };
