@@ -360,22 +360,37 @@ static const char PREFIX[] = "mirror:";
 
 static bool is_mirror(const char *path) { return !strncmp(path, PREFIX, strlen(PREFIX)); }
 
+static struct mirror *mirror_new(struct image *img, const struct image_options *o, struct err *e)
+{
+    struct mirror *m = calloc(1, sizeof *m);
+
+    if (!m) {
+        err_set(e, "out of memory");
+        return NULL;
+    }
+    *m = (struct mirror){.img = img,
+                         .read_only = o->read_only,
+                         .notice = o->notice,
+                         .notice_arg = o->notice_arg,
+                         .direct = o->direct,
+                         .sweep_ns = MIRROR_SWEEP_NS};
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->changed, NULL);
+    img->priv = m;
+    e->msg[0] = 0; /* members_open() leaves there why one is missing */
+    return m;
+}
+
 static bool mirror_open(struct image *img, const struct image_options *o, struct err *e)
 {
     struct member_options opt = {.key = {"degraded", "init", "primary", "replace"}};
     struct image_options how = *o;
-    struct mirror *m = calloc(1, sizeof *m);
+    struct mirror *m = mirror_new(img, o, e);
     bool ok;
 
     if (!m)
-        return err_set(e, "out of memory");
-    *m = (struct mirror){.img = img, .read_only = o->read_only, .notice = o->notice, .notice_arg = o->notice_arg};
-    pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->changed, NULL);
-    img->priv = m;
+        return false;
     how.some_missing = true;
-    e->msg[0] = 0; /* members_open() leaves there why one is missing */
-    m->how = how;
     ok = members_parse(&m->m, &opt, is_mirror(img->path) ? img->path + strlen(PREFIX) : img->path, e) &&
          members_open(&m->m, &how, e) && mirror_assemble(m, &opt, e);
     member_options_free(&opt);
@@ -383,6 +398,46 @@ static bool mirror_open(struct image *img, const struct image_options *o, struct
         return true;
     mirror_free(m);
     return err_prefix(e, "'%s'", img->path);
+}
+
+/* The given images as members, under their paths. */
+static bool adopt(struct members *m, struct image *const *member, unsigned n, struct err *e)
+{
+    bool ok = true;
+
+    m->n = n;
+    for (unsigned i = 0; i < n; i++) {
+        m->img[i] = member[i];
+        m->spec[i] = strdup(member[i] ? member[i]->path : "(missing)");
+        ok &= m->spec[i] != NULL;
+    }
+    return ok || err_set(e, "out of memory");
+}
+
+struct image *mirror_over(struct image *const *member, unsigned n, const struct image_options *o, struct err *e)
+{
+    struct member_options none = {.key = {NULL}};
+    struct image *img = calloc(1, sizeof *img);
+    char *path = strdup("mirror");
+    struct mirror *m = img && path ? mirror_new(img, o, e) : NULL;
+
+    if (m && n && n <= MEMBERS_MAX) {
+        img->ops = &image_mirror;
+        img->logical = 512;
+        img->path = path;
+        img->read_only = o->read_only;
+        if (adopt(&m->m, member, n, e) && mirror_assemble(m, &none, e))
+            return img;
+        mirror_free(m);
+    } else {
+        err_set(e, m ? "a mirror of %u members?" : "out of memory", n);
+        for (unsigned i = 0; i < n; i++)
+            image_close(member[i]);
+        free(m);
+    }
+    free(path);
+    free(img);
+    return NULL;
 }
 
 const struct image_ops image_mirror = {

@@ -32,6 +32,11 @@ struct mirror_status {
     uint64_t rebuilt, to_rebuild;     /* bytes; 0, 0: no rebuild is under way */
 };
 
+/* Over images that are open already, NULL for one that is missing; owned from then on, also on failure. */
+struct image *mirror_over(struct image *const *member, unsigned n, const struct image_options *o, struct err *e);
+/* Make these a new mirror of a disk of `size` bytes; they must be of equal contents there. Not owned. */
+bool mirror_format(struct image *const *member, unsigned n, uint64_t size, struct err *e);
+
 /* img: a mirror, or a layer over one (raw, an overlay). false: it has none. */
 bool mirror_get_status(struct image *img, struct mirror_status *s);
 /* Put the image `spec` in place of member n (from 1), which must not be the last in step; it is filled meanwhile. */

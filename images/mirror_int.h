@@ -11,6 +11,7 @@ enum {
     MIRROR_TRAILER = 64 << 10,
     MIRROR_BITMAP = 4096, /* bytes */
     MIRROR_REGIONS = MIRROR_BITMAP * 8,
+    MIRROR_SWEEP_NS = 2000000000,
 };
 
 /* One member's word about all of them. */
@@ -35,7 +36,8 @@ struct mirror {
     bool read_only;
     void (*notice)(void *arg, const char *line);
     void *notice_arg;
-    struct image_options how; /* for mirror_replace() */
+    bool direct;       /* for mirror_replace() */
+    uint64_t sweep_ns; /* between two looks for regions at rest */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;

@@ -32,7 +32,7 @@ enum {
     AT_SINCE = 80,
 };
 static const char MAGIC[] = "GuiseMir";
-static const uint64_t SWEEP_NS = 2 * NS_PER_SEC, REGION_MIN = 1 << 20;
+static const uint64_t REGION_MIN = 1 << 20;
 
 uint64_t mirror_room(const struct image *member)
 {
@@ -273,7 +273,7 @@ void mirror_sweep(struct mirror *m, bool all)
     uint64_t now = host_now();
 
     pthread_mutex_lock(&m->lock);
-    if (m->alike && !m->read_only && mirror_in_step(m) == m->m.n && (all || now - m->swept >= SWEEP_NS)) {
+    if (m->alike && !m->read_only && mirror_in_step(m) == m->m.n && (all || now - m->swept >= m->sweep_ns)) {
         m->swept = now;
         if (sweep_regions(m, all)) {
             m->wanted++;

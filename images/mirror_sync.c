@@ -240,7 +240,7 @@ bool mirror_replace(struct image *img, unsigned n, const char *spec, struct err 
         return err_set(e, m ? "'%s' is read-only" : "'%s' is no mirror", img->path);
     if (!n || n > m->m.n)
         return err_set(e, "'%s' has no member %u", img->path, n);
-    o.direct = m->how.direct;
+    o.direct = m->direct;
     o.notice = m->notice;
     o.notice_arg = m->notice_arg;
     member = member_open(spec, &o, e);
@@ -560,38 +560,48 @@ static bool create_member(const struct image_create *c, const char *spec, struct
     return image_create(&one, e);
 }
 
-bool mirror_create(const struct image_create *c, struct err *e)
+bool mirror_format(struct image *const *member, unsigned n, uint64_t size, struct err *e)
 {
     static const uint8_t none[MIRROR_BITMAP];
-    struct member_options opt = {.key = {NULL}};
-    struct image img = {.size = align_up(c->size, 4096), .path = (char *)(uintptr_t)c->path};
+    struct image img = {.size = align_up(size, 4096)};
     struct mirror *m = calloc(1, sizeof *m);
-    const char *list = strncmp(c->path, "mirror:", 7) ? c->path : c->path + 7;
-    bool ok = m && c->size && !c->backing;
+    bool ok = m && n && n <= MEMBERS_MAX;
 
     if (!ok)
-        err_set(e, "'%s': %s", c->path, !m ? "out of memory" : c->size ? "a mirror has no backing file" : "no size");
-    else
-        ok = members_parse(&m->m, &opt, list, e);
-    for (unsigned i = 0; ok && i < m->m.n; i++)
-        ok = create_member(c, m->m.spec[i], e);
-    ok = ok && members_open(&m->m, &(struct image_options){0}, e);
+        err_set(e, m ? "a mirror of %u members?" : "out of memory", n);
     if (ok && getrandom(m->set, sizeof m->set, 0) != sizeof m->set)
         ok = err_set(e, "no random numbers: %s", strerror(errno));
-    if (ok)
-        m->img = &img;
-    for (unsigned i = 0; ok && i < m->m.n; i++) {
-        int ret = mirror_room(m->m.img[i]) < img.size ? -ENOSPC : mirror_write_bitmap(m->m.img[i], none);
+    for (unsigned i = 0; ok && i < n; i++) {
+        int ret = mirror_room(member[i]) < img.size ? -ENOSPC : mirror_write_bitmap(member[i], none);
 
+        m->m.img[i] = member[i];
         m->state[i] = MIRROR_IN_STEP;
-        ok = !ret || err_set(e, "'%s': %s", m->m.spec[i], strerror(-ret));
+        ok = !ret || err_set(e, "'%s': %s", member[i]->path, strerror(-ret));
     }
-    if (ok)
+    if (ok) {
+        m->img = &img;
+        m->m.n = n;
         mirror_write_records(m);
-    if (ok && mirror_in_step(m) != m->m.n)
-        ok = err_set(e, "'%s': not all members could be written", c->path);
-    if (m)
-        members_close(&m->m);
+        ok = mirror_in_step(m) == n || err_set(e, "not all members could be written");
+    }
     free(m);
     return ok;
+}
+
+bool mirror_create(const struct image_create *c, struct err *e)
+{
+    struct member_options opt = {.key = {NULL}};
+    struct members m;
+    bool ok;
+
+    if (!c->size || c->backing)
+        return err_set(e, "'%s': %s", c->path, c->size ? "a mirror has no backing file" : "a mirror needs a size");
+    if (!members_parse(&m, &opt, strncmp(c->path, "mirror:", 7) ? c->path : c->path + 7, e))
+        return err_prefix(e, "'%s'", c->path);
+    ok = true;
+    for (unsigned i = 0; ok && i < m.n; i++)
+        ok = create_member(c, m.spec[i], e);
+    ok = ok && members_open(&m, &(struct image_options){0}, e) && mirror_format(m.img, m.n, c->size, e);
+    members_close(&m);
+    return ok || err_prefix(e, "'%s'", c->path);
 }

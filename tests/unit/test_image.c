@@ -307,6 +307,60 @@ static void partitions_by_sfdisk(void **state)
     refused("parts", (struct image_options){.partition = 1}, "no partition table");
 }
 
+/* A loop device of 4 KiB sectors, where root may make one. */
+static void a_block_device_is_a_disk(void **state)
+{
+    struct image_create c = {.path = at("dev"), .format = "raw", .size = 1 << 20};
+    struct err e = {""};
+    struct partition p[4];
+    struct image_extent x;
+    uint8_t buf[8192];
+    char dev[64] = "";
+    FILE *f;
+
+    (void)state;
+    put("disk", "", 1, (16 << 20) - 1);
+    if (geteuid() || sh("losetup -f --show -b 4096 disk >dev.name && ln -sf $(cat dev.name) dev"))
+        skip();
+    f = fopen(at("dev.name"), "r");
+    CHECK(f && fscanf(f, "%63s", dev) == 1);
+    fclose(f);
+    for (int direct = 0; direct < 2; direct++) {
+        struct image *img = must_open("dev", (struct image_options){.direct = direct});
+
+        CHECK(img->size == 16 << 20 && img->logical == 4096);
+        memset(buf, 'x', sizeof buf);
+        CHECK_EQ(image_pwrite(img, buf, 4096, 8192, IMAGE_FUA), 0);
+        CHECK_EQ(image_pwrite(img, "abc", 4999, 3, 0), 0); /* as a format's tables are written */
+        CHECK_EQ(image_pread(img, buf, 4990, 20), 0);
+        CHECK(!memcmp(buf, "xxxxxxxxxabcxxxxxxxx", 20));
+        CHECK_EQ(image_map(img, 0, img->size, &x), 0);
+        CHECK(x.data && x.len == img->size && x.has_offset);
+        CHECK_EQ(img->ops->write_zeroes(img, 4096, 4096, direct ? IMAGE_UNMAP : 0), 0);
+        CHECK_EQ(image_pread(img, buf, 4096, 8192), 0);
+        CHECK(!buf[0] && !buf[4095] && buf[4096] == 'x');
+        CHECK_EQ(img->ops->discard(img, 0, img->size), 0);
+        CHECK(img->ops->resize(img, 32 << 20, PREALLOC_OFF, false, &e) < 0);
+        CHECK(strstr(e.msg, "keeps its size"));
+        refused("dev", (struct image_options){0}, "in use by test_image");
+        image_close(img);
+    }
+    CHECK(image_create(&c, &e));
+    c.size = 32 << 20;
+    CHECK(!image_create(&c, &e));
+    if (!sh("printf 'label: gpt\\nstart=256,size=256\\n' | sfdisk -q dev")) { /* in sectors of 4096 */
+        struct image *img = must_open("dev", (struct image_options){0});
+
+        CHECK_EQ(partition_list(img, p, 4, &e), 1);
+        CHECK(p[0].offset == 1 << 20 && p[0].length == 1 << 20);
+        image_close(img);
+        img = must_open("disk", (struct image_options){.partition = 1}); /* the same, seen as a file */
+        CHECK_EQ(img->size, 1 << 20);
+        image_close(img);
+    }
+    CHECK_EQ(sh("losetup -d $(cat dev.name)"), 0);
+}
+
 /* A format that names a file, as qcow2 does. */
 static struct image *naming(const char *name, const struct image_options *o, const char *backing, const char *format,
                             struct err *e)
@@ -378,6 +432,7 @@ static int tear_down(void **state)
     char cmd[128];
 
     (void)state;
+    sh("losetup -d $(cat dev.name)"); /* left by a test that failed */
     snprintf(cmd, sizeof cmd, "rm -r %s", dir);
     return system(cmd);
 }
@@ -394,6 +449,7 @@ int main(void)
         cmocka_unit_test(qemu_holding_an_image_is_named),
         cmocka_unit_test(qemu_is_kept_out),
         cmocka_unit_test(partitions_by_sfdisk),
+        cmocka_unit_test(a_block_device_is_a_disk),
         cmocka_unit_test(named_files_stay_in_the_folder),
     };
 
