@@ -3,7 +3,7 @@
  * A recorder below the mirror logs every write and flush. For many places of the log and choices of what survived, the
  * mirror is put together again: what its user flushed must be there, reads must not flicker while the copies are made
  * alike, and in the end they are. In some runs a member fails on the way, and must not be believed afterwards.
- * MIRROR_STATES=N: so many states instead of a few hundred.
+ * MIRROR_STATES=N: so many states of each kind instead of 60.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -282,7 +282,7 @@ static unsigned wanted(void)
 {
     const char *n = getenv("MIRROR_STATES");
 
-    return n ? (unsigned)atoi(n) : 150;
+    return n ? (unsigned)atoi(n) : 60;
 }
 
 static void power_goes_at_any_time(void **state)
