@@ -190,8 +190,8 @@ def formats_alone(formats):
 
 CONVERT_ONLY = ["vmdk"]
 NO_RESIZE = ["vdi", "vpc", "vmdk", "vhdx"]  # QEMU has none of these
-NO_CHECK = ["vhdx", "qcow2"]
-NO_MAP = ["vhdx"]  # all data to QEMU
+NO_CHECK = ["vhdx", "vmdk", "qcow2"]
+NO_MAP = ["vhdx", "vmdk"]  # all data, or all holes, to QEMU
 NO_DISCARD = ["vdi", "vpc", "vhdx"]  # ignored by QEMU
 FILL = ["write -P 0x11 0 64k", "write -P 0x22 1M 300k", "write -P 0x44 4095k 66k", "write -P 0x55 7M 1M", "write -z 2M 64k"]
 
