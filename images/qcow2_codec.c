@@ -1,11 +1,16 @@
 /*
  * qcow2: compressed clusters.
  *
- * Deflate without a header and with a window of 4 KiB, or zstd frames. Inflating never gives more than a cluster, and a
- * zstd frame is decoded in one piece, so that no frame can ask for a window of its own: bombs cost a cluster. Reads of a
- * part keep the cluster in a small cache; a read of the whole goes straight to its target.
+ * Deflate without a header, or zstd frames. Deflate is libdeflate's: some two times as fast as zlib both ways, and it
+ * packs better, since its window is all of RFC 1951's (QEMU writes with one of 4 KiB, and like all who inflate a cluster
+ * in one piece reads any). zlib takes the streams that libdeflate does not: those without an end, which fill a cluster.
+ *
+ * Inflating never gives more than a cluster, and a zstd frame is decoded in one piece, so that no frame can ask for a
+ * window of its own: bombs cost a cluster. Reads of a part keep the cluster in a small cache; a read of the whole goes
+ * straight to its target.
  */
 #include <errno.h>
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -17,9 +22,8 @@ enum {
     CACHE_BYTES = 4 << 20,
     CACHE_MIN = 4,
     CACHE_MAX = 64,
-    ZLIB_LEVEL = 6,
-    ZLIB_WINDOW = -12,
-    ZLIB_MEM = 9,
+    DEFLATE_LEVEL = 6, /* of libdeflate */
+    ZLIB_WINDOW = -15,
     ZSTD_LEVEL = 3
 };
 
@@ -28,8 +32,10 @@ struct worker { /* what a thread needs for one (de)compression */
     uint8_t *buf; /* two clusters */
     ZSTD_CCtx *cctx;
     ZSTD_DCtx *dctx;
-    z_stream inf, def;
-    bool has_inf, has_def;
+    struct libdeflate_compressor *deflater;
+    struct libdeflate_decompressor *inflater;
+    z_stream inf;
+    bool has_inf;
 };
 
 struct cached {
@@ -69,8 +75,10 @@ static void worker_free(struct worker *w)
     ZSTD_freeDCtx(w->dctx);
     if (w->has_inf)
         inflateEnd(&w->inf);
-    if (w->has_def)
-        deflateEnd(&w->def);
+    if (w->deflater)
+        libdeflate_free_compressor(w->deflater);
+    if (w->inflater)
+        libdeflate_free_decompressor(w->inflater);
     free(w->buf);
     free(w);
 }
@@ -122,7 +130,8 @@ static void worker_put(struct qcow2 *q, struct worker *w)
     pthread_mutex_unlock(&q->codec->lock);
 }
 
-static int unzlib(struct worker *w, void *out, size_t size, const void *in, size_t len)
+/* A stream that goes on where the cluster is full. */
+static int unzlib_endless(struct worker *w, void *out, size_t size, const void *in, size_t len)
 {
     int ret = w->has_inf ? inflateReset(&w->inf) : inflateInit2(&w->inf, ZLIB_WINDOW);
 
@@ -135,6 +144,18 @@ static int unzlib(struct worker *w, void *out, size_t size, const void *in, size
     w->inf.avail_out = (uInt)size;
     ret = inflate(&w->inf, Z_FINISH);
     return (ret == Z_STREAM_END || ret == Z_BUF_ERROR) && !w->inf.avail_out ? 0 : -EIO;
+}
+
+static int unzlib(struct worker *w, void *out, size_t size, const void *in, size_t len)
+{
+    size_t used, got;
+
+    if (!w->inflater && !(w->inflater = libdeflate_alloc_decompressor()))
+        return -ENOMEM;
+    if (libdeflate_deflate_decompress_ex(w->inflater, in, len, out, size, &used, &got) == LIBDEFLATE_SUCCESS &&
+        got == size)
+        return 0;
+    return unzlib_endless(w, out, size, in, len);
 }
 
 static int unzstd(struct worker *w, void *out, size_t size, const void *in, size_t len)
@@ -259,8 +280,6 @@ int codec_read(struct qcow2 *q, uint64_t entry, uint64_t in, const struct iovec 
 /* The compressed size, at most room; 0: it does not fit; or a negative errno. */
 static int64_t encode(struct qcow2 *q, struct worker *w, const void *in, uint8_t *out, size_t room)
 {
-    int ret;
-
     if (q->zstd) {
         size_t n;
 
@@ -269,16 +288,9 @@ static int64_t encode(struct qcow2 *q, struct worker *w, const void *in, uint8_t
         n = ZSTD_compressCCtx(w->cctx, out, room, in, q->cluster_size, ZSTD_LEVEL);
         return ZSTD_isError(n) ? 0 : (int64_t)n;
     }
-    ret = w->has_def ? deflateReset(&w->def)
-                     : deflateInit2(&w->def, ZLIB_LEVEL, Z_DEFLATED, ZLIB_WINDOW, ZLIB_MEM, Z_DEFAULT_STRATEGY);
-    if (ret != Z_OK)
+    if (!w->deflater && !(w->deflater = libdeflate_alloc_compressor(DEFLATE_LEVEL)))
         return -ENOMEM;
-    w->has_def = true;
-    w->def.next_in = (Bytef *)(uintptr_t)in;
-    w->def.avail_in = (uInt)q->cluster_size;
-    w->def.next_out = out;
-    w->def.avail_out = (uInt)room;
-    return deflate(&w->def, Z_FINISH) == Z_STREAM_END ? (int64_t)(room - w->def.avail_out) : 0;
+    return (int64_t)libdeflate_deflate_compress(w->deflater, in, q->cluster_size, out, room);
 }
 
 /*
