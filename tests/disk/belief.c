@@ -212,6 +212,8 @@ void belief_end(struct belief *b, const struct step *s)
     bool good = s->result >= 0;
 
     put(b, s, good ? SET : MAYBE);
+    if (!good && cell_find(&b->size, (uint32_t)s->size)) /* a resize that failed: the size is seen at once */
+        cell_set(&b->size, (uint32_t)s->size);
     if (good && s->flags & IMAGE_FUA)
         for (uint64_t i = s->sector; i < s->sector + s->count; i++)
             cell_settle(&b->cells[i]);

@@ -72,6 +72,7 @@ static bool flush_at_last(struct run *r)
 
         belief_begin(r->belief, &s);
         step_run(r->img, &s);
+        s.size = r->img->size / SECTOR;
         belief_end(r->belief, &s);
         if (s.result == 0)
             return true;
@@ -111,10 +112,11 @@ static bool run_step(struct run *r, struct totals *t)
     } else {
         belief_begin(r->belief, &s);
         step_run(r->img, &s);
-        belief_end(r->belief, &s);
         t->seen += s.result < 0 && r->fault.failed;
     }
     workload_done(&r->w, &s, r->img);
+    if (s.kind != STEP_REOPEN)
+        belief_end(r->belief, &s);
     step_print(&s, text, sizeof text);
     if (r->verbose)
         note("host calls %" PRIu64 ", failed %" PRIu64 ": %s", r->fault.calls, r->fault.failed, text);

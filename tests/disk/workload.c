@@ -214,9 +214,9 @@ void workload_next(struct workload *w, struct step *s)
         s->flags = IMAGE_UNMAP;
 }
 
-void workload_done(struct workload *w, const struct step *s, const struct image *img)
+void workload_done(struct workload *w, struct step *s, const struct image *img)
 {
-    w->sectors = img->size / SECTOR;
+    w->sectors = s->size = img->size / SECTOR;
     if (w->sectors > w->shape.sectors_max)
         w->sectors = w->shape.sectors_max;
     if (w->hot >= w->sectors)

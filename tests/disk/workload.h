@@ -37,6 +37,7 @@ struct step {
     unsigned flags; /* IMAGE_FUA, IMAGE_UNMAP */
     char name[8];
     int result;
+    uint64_t size;     /* of the disk, in sectors, after it */
     size_t begin, end; /* places in the recording */
 };
 extern const char *const step_names[STEP_KINDS];
@@ -54,7 +55,7 @@ struct workload {
 void shape_random(struct shape *s, const char *format, struct rng *r);
 void workload_init(struct workload *w, const struct shape *shape, uint64_t seed);
 void workload_next(struct workload *w, struct step *s);
-void workload_done(struct workload *w, const struct step *s, const struct image *img); /* after the step was run */
+void workload_done(struct workload *w, struct step *s, const struct image *img); /* after the step was run */
 int step_run(struct image *img, struct step *s); /* not of STEP_REOPEN; the result is in s too */
 void step_print(const struct step *s, char *text, size_t n);
 /* The image as the shape says, made by qemu-img or by us; its bytes, malloc'ed. The path of its backing file is in `dir`. */
