@@ -315,14 +315,17 @@ bool kv_parse(struct keyvals *k, const char *text, const char *implied, struct e
 void kv_free(struct keyvals *k)
 {
     free(k->text);
+    for (unsigned i = 0; i < k->asked_count; i++)
+        free((void *)k->asked[i]);
+    memset(k->asked, 0, sizeof k->asked);
     k->text = NULL;
-    k->count = 0;
+    k->count = k->asked_count = 0;
 }
 
 static void kv_ask(struct keyvals *k, const char *key)
 {
-    if (k->asked_count < KV_MAX)
-        k->asked[k->asked_count++] = key;
+    if (k->asked_count < KV_MAX && (k->asked[k->asked_count] = strdup(key)))
+        k->asked_count++;
 }
 
 const char *kv_get(struct keyvals *k, const char *key)

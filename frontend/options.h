@@ -63,7 +63,7 @@ struct keyvals {
     char *text; /* owner of the strings */
     unsigned count, asked_count;
     struct kv kv[KV_MAX];
-    const char *asked[KV_MAX + 1];
+    const char *asked[KV_MAX + 1]; /* copies: a key may be put together on the caller's stack */
 };
 
 /*

@@ -173,6 +173,22 @@ static void lists_with_escapes_and_implied_keys(void **state)
     kv_free(&k);
 }
 
+/* drive.c puts keys together on its stack: what was asked for is told from copies. */
+static void keys_asked_for_may_be_gone_when_one_is_wrong(void **state)
+{
+    struct keyvals k;
+    struct err e;
+    char key[16] = "readonly";
+
+    (void)state;
+    CHECK(kv_parse(&k, "readonyl=on", NULL, &e));
+    kv_get(&k, key);
+    memset(key, 'x', sizeof key);
+    CHECK(!kv_done(&k, &e));
+    CHECK_STR(e.msg, "unknown property 'readonyl'; the nearest one is 'readonly'");
+    kv_free(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +197,7 @@ int main(void)
         cmocka_unit_test(help_and_completion_come_from_the_table),
         cmocka_unit_test(sizes),
         cmocka_unit_test(lists_with_escapes_and_implied_keys),
+        cmocka_unit_test(keys_asked_for_may_be_gone_when_one_is_wrong),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
