@@ -218,7 +218,7 @@ void belief_end(struct belief *b, const struct step *s)
         for (uint64_t i = s->sector; i < s->sector + s->count; i++)
             cell_settle(&b->cells[i]);
     if (good && s->kind == STEP_FLUSH) {
-        for (uint64_t i = 0; i < b->cells_max; i++)
+        for (uint64_t i = s->from; i < b->cells_max && i < s->to; i++)
             cell_settle(&b->cells[i]);
         cell_settle(&b->size);
         for (unsigned i = b->n_snaps; i-- > 0;)

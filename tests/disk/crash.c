@@ -14,13 +14,17 @@
 
 #include "tests/disk/judge.h"
 
-enum { STEPS_MAX = 48, FAILURES_MAX = 5, QEMU_EVERY = 50, HEADER_FEATURES = 79 };
+enum { STEPS_MAX = 48, THREADS = 3, THREAD_STEPS = 5, FAILURES_MAX = 5, QEMU_EVERY = 50, HEADER_FEATURES = 79 };
 
 struct crash {
     const struct proof_options *o;
     struct workload w;
     struct step steps[STEPS_MAX];
-    unsigned n_steps;
+    struct event {
+        const struct step *step;
+        bool end;
+    } events[2 * STEPS_MAX];
+    unsigned n_steps, n_events, believed;
     struct recording log;
     uint8_t *first;
     uint64_t first_size;
@@ -128,10 +132,104 @@ static struct image *work_open(struct crash *c, struct image *mem, struct err *e
     return shape_open(&c->w.shape, file, c->o->dir, NULL, e);
 }
 
+/* A step begins or ends; the list of events is in the order of time, also of several threads. */
+static void event(struct crash *c, struct step *s, bool end)
+{
+    pthread_mutex_lock(&c->log.lock);
+    *(end ? &s->end : &s->begin) = c->log.n;
+    c->events[c->n_events++] = (struct event){s, end};
+    pthread_mutex_unlock(&c->log.lock);
+}
+
 /* Errors that an image may give with nothing wrong: refcounts too narrow for a snapshot, a resize with snapshots. */
 static bool may_be_refused(const struct step *s)
 {
     return s->kind == STEP_SNAPSHOT || s->kind == STEP_APPLY || s->kind == STEP_RESIZE || s->kind == STEP_COMPRESSED;
+}
+
+static void step_note(struct crash *c, const struct step *s)
+{
+    char text[160];
+
+    step_print(s, text, sizeof text);
+    if (c->o->verbose)
+        note("%zu-%zu: %s", s->begin, s->end, text);
+    c->refused += s->result < 0;
+    if (s->result < 0 && !may_be_refused(s)) {
+        note("%s, on a host without faults (%s, workload %" PRIu64 ")", text, c->w.shape.options, c->workload_seed);
+        c->failures++;
+    }
+}
+
+struct thread {
+    pthread_t id;
+    struct crash *c;
+    struct image *img;
+    struct workload w;
+    struct step *steps;
+};
+
+static void *thread_run(void *arg)
+{
+    struct thread *t = arg;
+
+    for (unsigned i = 0; i < THREAD_STEPS; i++) {
+        struct step *s = &t->steps[i];
+
+        workload_next(&t->w, s);
+        event(t->c, s, false);
+        step_run(t->img, s);
+        s->size = image_size(t->img) / SECTOR;
+        event(t->c, s, true);
+    }
+    return NULL;
+}
+
+/* Threads side by side, each in sectors of its own; their clusters and tables are the same. */
+static void work_together(struct crash *c, struct image *img)
+{
+    struct thread t[THREADS];
+    uint64_t each = c->w.sectors / THREADS;
+
+    if (!each || c->n_steps + THREADS * THREAD_STEPS > STEPS_MAX)
+        return;
+    c->log.threads = true;
+    for (unsigned i = 0; i < THREADS; i++) {
+        t[i] = (struct thread){.c = c, .img = img, .steps = &c->steps[c->n_steps]};
+        workload_part(&t[i].w, &c->w, i * each, i < THREADS - 1 ? each : c->w.sectors - i * each, c->w.stamp,
+                      rng_next(&c->rng));
+        c->w.stamp += THREAD_STEPS;
+        c->n_steps += THREAD_STEPS;
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        if (pthread_create(&t[i].id, NULL, thread_run, &t[i]))
+            abort();
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(t[i].id, NULL);
+    c->log.threads = false;
+    for (unsigned i = 0; i < THREADS * THREAD_STEPS; i++)
+        step_note(c, &t[0].steps[i]);
+}
+
+/* One step; the image, or NULL when it does not open again. */
+static struct image *work_step(struct crash *c, struct image *mem, struct image *img, struct err *e)
+{
+    struct step *s = &c->steps[c->n_steps++];
+
+    workload_next(&c->w, s);
+    event(c, s, false);
+    if (s->kind == STEP_REOPEN) {
+        image_close(img);
+        img = work_open(c, mem, e);
+    } else {
+        step_run(img, s);
+    }
+    event(c, s, true);
+    if (!img)
+        return NULL;
+    workload_done(&c->w, s, img);
+    step_note(c, s);
+    return img;
 }
 
 /* All steps, each with its place in the recording. */
@@ -140,32 +238,14 @@ static bool work(struct crash *c, struct image *mem)
     struct err e = {{0}};
     unsigned steps = 6 + (unsigned)rng_below(&c->rng, STEPS_MAX - 6);
     struct image *img = work_open(c, mem, &e);
-    char text[160];
+    bool together = rng_one_in(&c->rng, 3);
 
-    for (c->n_steps = 0; img && c->n_steps < steps; c->n_steps++) {
-        struct step *s = &c->steps[c->n_steps];
-
-        workload_next(&c->w, s);
-        s->begin = c->log.n;
-        if (s->kind == STEP_REOPEN) {
-            image_close(img);
-            img = work_open(c, mem, &e);
-            s->result = img ? 0 : -1;
-            if (!img)
-                break;
-        } else {
-            step_run(img, s);
-        }
-        s->end = c->log.n;
-        workload_done(&c->w, s, img);
-        step_print(s, text, sizeof text);
-        if (c->o->verbose)
-            note("%zu-%zu: %s", s->begin, s->end, text);
-        c->refused += s->result < 0;
-        if (s->result < 0 && !may_be_refused(s)) {
-            note("%s, on a host without faults (%s, workload %" PRIu64 ")", text, c->w.shape.options, c->workload_seed);
-            c->failures++;
-        }
+    c->n_steps = c->n_events = 0;
+    while (img && c->n_steps < steps) {
+        if (together && rng_one_in(&c->rng, 6))
+            work_together(c, img);
+        else
+            img = work_step(c, mem, img, &e);
     }
     if (!img) {
         note("cannot open the image (%s, workload %" PRIu64 "): %s", c->w.shape.options, c->workload_seed, e.msg);
@@ -176,23 +256,17 @@ static bool work(struct crash *c, struct image *mem)
     return true;
 }
 
-/* Bring the belief to where the recording is. */
-static void believe(struct crash *c, unsigned *begun, unsigned *ended)
+/* Bring the belief to where the recording is. A step that asked nothing of the host has begun when it has ended. */
+static void believe(struct crash *c)
 {
-    while (*ended < c->n_steps) {
-        const struct step *s = &c->steps[*ended];
+    for (; c->believed < c->n_events; c->believed++) {
+        const struct event *v = &c->events[c->believed];
+        const struct step *s = v->step;
 
-        if (*begun == *ended) {
-            if (s->begin >= c->states.at && !(s->end == s->begin && s->end <= c->states.at))
-                break;
-            belief_begin(c->belief, s);
-            ++*begun;
-            c->belief_version++;
-        }
-        if (s->end > c->states.at)
-            break;
-        belief_end(c->belief, s);
-        ++*ended;
+        if (v->end ? s->end > c->states.at
+                   : s->begin >= c->states.at && !(s->begin == s->end && s->end <= c->states.at))
+            return;
+        (v->end ? belief_end : belief_begin)(c->belief, s);
         c->belief_version++;
     }
 }
@@ -200,11 +274,10 @@ static void believe(struct crash *c, unsigned *begun, unsigned *ended)
 static void explore(struct crash *c)
 {
     struct bytes state = {0};
-    unsigned begun = 0, ended = 0;
     char name[100];
 
     for (size_t k = 0; c->failures < FAILURES_MAX; k++) {
-        believe(c, &begun, &ended);
+        believe(c);
         c->prefixes++;
         state_count(c, &c->states.live, "all requests kept");
         for (unsigned v = 0; c->states.at > c->states.epoch && v < 2; v++) {
@@ -239,7 +312,9 @@ static bool workload_run(struct crash *c, uint64_t seed)
         return false;
     }
     mem = memory_new(c->first, c->first_size);
-    c->log = (struct recording){.deaf = c->o->plant && !strcmp(c->o->plant, "flush")};
+    recording_init(&c->log);
+    c->log.deaf = c->o->plant && !strcmp(c->o->plant, "flush");
+    c->believed = 0;
     ok = mem && work(c, mem);
     image_close(mem);
     c->belief = belief_new(&c->w.shape);

@@ -7,6 +7,7 @@
 #ifndef TESTS_DISK_DISK_H
 #define TESTS_DISK_DISK_H
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "images/image.h"
@@ -39,15 +40,18 @@ enum record_kind { RECORD_WRITE, RECORD_ZERO, RECORD_RESIZE, RECORD_FLUSH };
 struct record {
     enum record_kind kind;
     bool fua;
-    uint64_t off, len; /* RESIZE: the new size is off */
+    uint64_t off, len; /* RESIZE: the new size is off; FLUSH: the number of requests before it began */
     uint8_t *data;
 };
 struct recording {
     struct record *v;
     size_t n, cap;
-    bool deaf; /* flushes are neither recorded nor passed on: a planted bug */
+    bool threads;         /* several work on it: give way often */
+    bool deaf;            /* flushes are neither recorded nor passed on: a planted bug */
+    pthread_mutex_t lock; /* for threads: requests are recorded in the order in which they are done */
 };
 struct image *recorder_new(struct image *below /* stays the caller's */, struct recording *log);
+void recording_init(struct recording *log);
 void recording_free(struct recording *log);
 
 /* Host calls that fail: those numbered first ... last - 1 (from 0) among those of the kinds wanted. */

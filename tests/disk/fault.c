@@ -65,7 +65,7 @@ static bool run_open(struct run *r)
 
 static bool flush_at_last(struct run *r)
 {
-    struct step s = {.kind = STEP_FLUSH};
+    struct step s = {.kind = STEP_FLUSH, .to = UINT64_MAX};
 
     for (unsigned i = 0; i < TRIES; i++) {
         bool good = over(r);

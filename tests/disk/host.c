@@ -4,6 +4,7 @@
  * take the bytes away.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,61 +169,87 @@ static int record(struct recording *log, struct record r)
     return 0;
 }
 
+void recording_init(struct recording *log)
+{
+    *log = (struct recording){0};
+    pthread_mutex_init(&log->lock, NULL);
+}
+
 void recording_free(struct recording *log)
 {
     for (size_t i = 0; i < log->n; i++)
         free(log->v[i].data);
     free(log->v);
-    *log = (struct recording){0};
+    pthread_mutex_destroy(&log->lock);
 }
 
 static int recorder_readv(struct image *img, const struct iovec *iov, unsigned n, uint64_t off, unsigned flags)
 {
-    struct image *b = ((struct recorder *)img->priv)->below;
+    struct recorder *r = img->priv;
+    int ret;
 
-    return b->ops->readv(b, iov, n, off, flags);
+    pthread_mutex_lock(&r->log->lock);
+    ret = r->below->ops->readv(r->below, iov, n, off, flags);
+    pthread_mutex_unlock(&r->log->lock);
+    return ret;
+}
+
+/* In one: the request is recorded and done, so that the recording has the order in which the file changed. */
+static int recorder_do(struct image *img, struct record rec, const struct iovec *iov, unsigned n, unsigned flags)
+{
+    struct recorder *r = img->priv;
+    int ret;
+
+    pthread_mutex_lock(&r->log->lock);
+    ret = record(r->log, rec);
+    if (!ret && rec.kind == RECORD_WRITE)
+        ret = r->below->ops->writev(r->below, iov, n, rec.off, flags);
+    else if (!ret && rec.kind == RECORD_ZERO)
+        ret = r->below->ops->write_zeroes(r->below, rec.off, rec.len, flags);
+    __atomic_store_n(&img->size, r->below->size, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&r->log->lock);
+    if (r->log->threads)
+        sched_yield();
+    return ret;
 }
 
 static int recorder_writev(struct image *img, const struct iovec *iov, unsigned n, uint64_t off, unsigned flags)
 {
-    struct recorder *r = img->priv;
-    uint64_t total = iov_total(iov, n);
-    uint8_t *copy = malloc(total ? total : 1);
-    int ret;
+    struct record rec = {.kind = RECORD_WRITE, .fua = flags & IMAGE_FUA, .off = off, .len = iov_total(iov, n)};
 
-    if (!copy)
+    rec.data = malloc(rec.len ? rec.len : 1);
+    if (!rec.data)
         return -ENOMEM;
-    iov_to_buf(copy, iov, n, 0, total);
-    ret =
-        record(r->log,
-               (struct record){.kind = RECORD_WRITE, .fua = flags & IMAGE_FUA, .off = off, .len = total, .data = copy});
-    if (!ret)
-        ret = r->below->ops->writev(r->below, iov, n, off, flags);
-    img->size = r->below->size;
-    return ret;
+    iov_to_buf(rec.data, iov, n, 0, rec.len);
+    return recorder_do(img, rec, iov, n, flags);
 }
 
+/* What is done while a flush is under way need not be stable after it. */
 static int recorder_flush(struct image *img)
 {
     struct recorder *r = img->priv;
+    struct record rec = {.kind = RECORD_FLUSH};
 
-    return r->log->deaf ? 0 : record(r->log, (struct record){.kind = RECORD_FLUSH});
+    if (r->log->deaf)
+        return 0;
+    pthread_mutex_lock(&r->log->lock);
+    rec.off = r->log->n;
+    pthread_mutex_unlock(&r->log->lock);
+    if (r->log->threads)
+        sched_yield();
+    return recorder_do(img, rec, NULL, 0, 0);
 }
 
 static int recorder_zero(struct image *img, uint64_t off, uint64_t len, unsigned flags)
 {
-    struct recorder *r = img->priv;
-    int ret = record(r->log, (struct record){.kind = RECORD_ZERO, .fua = flags & IMAGE_FUA, .off = off, .len = len});
+    struct record rec = {.kind = RECORD_ZERO, .fua = flags & IMAGE_FUA, .off = off, .len = len};
 
-    if (!ret)
-        ret = r->below->ops->write_zeroes(r->below, off, len, flags);
-    img->size = r->below->size;
-    return ret;
+    return recorder_do(img, rec, NULL, 0, flags);
 }
 
 static int recorder_discard(struct image *img, uint64_t off, uint64_t len)
 {
-    uint64_t have = off < img->size ? img->size - off : 0;
+    uint64_t size = image_size(img), have = off < size ? size - off : 0;
 
     if (len > have)
         len = have; /* a hole punched beyond the end changes nothing */
@@ -232,11 +259,14 @@ static int recorder_discard(struct image *img, uint64_t off, uint64_t len)
 static int recorder_resize(struct image *img, uint64_t size, enum image_prealloc p, bool shrink, struct err *e)
 {
     struct recorder *r = img->priv;
-    int ret = record(r->log, (struct record){.kind = RECORD_RESIZE, .off = size});
+    int ret;
 
+    pthread_mutex_lock(&r->log->lock);
+    ret = record(r->log, (struct record){.kind = RECORD_RESIZE, .off = size});
     if (!ret)
         ret = r->below->ops->resize(r->below, size, p, shrink, e);
-    img->size = r->below->size;
+    __atomic_store_n(&img->size, r->below->size, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&r->log->lock);
     return ret;
 }
 

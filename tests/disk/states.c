@@ -61,10 +61,10 @@ void states_step(struct states *s)
     const struct record *r = &s->log->v[s->at++];
 
     apply(&s->live, r);
-    if (r->kind == RECORD_FLUSH) {
-        bytes_copy(&s->durable, &s->live);
-        s->epoch = s->at;
-    }
+    if (r->kind != RECORD_FLUSH)
+        return;
+    for (; s->epoch < r->off; s->epoch++)
+        apply(&s->durable, &s->log->v[s->epoch]);
 }
 
 /* Which requests reach the disk. */

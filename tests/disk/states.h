@@ -18,7 +18,7 @@ struct bytes {
 struct states {
     const struct recording *log;
     struct bytes live, durable; /* with all requests so far; as of the last flush */
-    size_t at, epoch;           /* requests so far; the first after the last flush */
+    size_t at, epoch;           /* requests so far; the first that the last flush did not cover */
 };
 
 void bytes_copy(struct bytes *to, const struct bytes *from);

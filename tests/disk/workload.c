@@ -135,35 +135,52 @@ struct image *shape_open(const struct shape *s, struct image *file, const char *
 void workload_init(struct workload *w, const struct shape *shape, uint64_t seed)
 {
     *w = (struct workload){.shape = *shape, .rng = {seed}, .sectors = shape->sectors, .stamp = FIRST_STAMP};
+    w->span = w->sectors;
+}
+
+void workload_part(struct workload *part, const struct workload *whole, uint64_t base, uint64_t span, uint32_t stamp,
+                   uint64_t seed)
+{
+    *part = *whole;
+    part->rng = (struct rng){seed};
+    part->part = true;
+    part->base = part->hot = base;
+    part->span = span;
+    part->stamp = stamp;
 }
 
 /* A range: mostly near the hot place, mostly short, often along cluster borders. */
 static void range(struct workload *w, struct step *s)
 {
     struct rng *r = &w->rng;
-    uint64_t cluster = (UINT64_C(1) << w->shape.cluster_bits) / SECTOR, end;
+    uint64_t cluster = (UINT64_C(1) << w->shape.cluster_bits) / SECTOR, limit = w->base + w->span;
 
     if (rng_one_in(r, 12))
-        w->hot = rng_below(r, w->sectors);
-    s->sector = rng_one_in(r, 4) ? rng_below(r, w->sectors) : w->hot + rng_below(r, cluster * 4);
-    if (s->sector >= w->sectors)
-        s->sector = w->sectors - 1 - rng_below(r, w->sectors < 4 ? w->sectors : 4);
+        w->hot = w->base + rng_below(r, w->span);
+    s->sector = rng_one_in(r, 4) ? w->base + rng_below(r, w->span) : w->hot + rng_below(r, cluster * 4);
+    if (s->sector >= limit)
+        s->sector = limit - 1 - rng_below(r, w->span < 4 ? w->span : 4);
     s->count = 1 + rng_below(r, rng_one_in(r, 3) ? cluster * 3 : rng_one_in(r, 8) ? cluster * 20 : 12);
-    if (rng_one_in(r, 3)) {
+    if (rng_one_in(r, 3) && s->sector - s->sector % cluster >= w->base) {
         s->sector -= s->sector % cluster;
         s->count += (cluster - s->count % cluster) % cluster;
     }
-    end = s->sector + s->count;
-    if (end > w->sectors)
-        s->count = w->sectors - s->sector;
+    if (s->count > limit - s->sector)
+        s->count = limit - s->sector;
 }
 
+/* The whole cluster, if all of it is ours; else it is written plainly. */
 static void compressed_range(struct workload *w, struct step *s)
 {
-    uint64_t cluster = (UINT64_C(1) << w->shape.cluster_bits) / SECTOR;
+    uint64_t cluster = (UINT64_C(1) << w->shape.cluster_bits) / SECTOR, from = s->sector - s->sector % cluster;
+    uint64_t count = w->sectors - from < cluster ? w->sectors - from : cluster;
 
-    s->sector -= s->sector % cluster;
-    s->count = w->sectors - s->sector < cluster ? w->sectors - s->sector : cluster;
+    if (from < w->base || from + count > w->base + w->span) {
+        s->kind = STEP_WRITE;
+        return;
+    }
+    s->sector = from;
+    s->count = count;
 }
 
 static void snapshot_step(struct workload *w, struct step *s)
@@ -184,7 +201,7 @@ void workload_next(struct workload *w, struct step *s)
     struct rng *r = &w->rng;
     uint64_t x = rng_below(r, 100);
 
-    *s = (struct step){.kind = STEP_WRITE};
+    *s = (struct step){.kind = STEP_WRITE, .from = w->base, .to = w->part ? w->base + w->span : UINT64_MAX};
     range(w, s);
     if (x < 45) {
         s->kind = STEP_WRITE;
@@ -196,12 +213,12 @@ void workload_next(struct workload *w, struct step *s)
         s->kind = w->shape.discards ? STEP_DISCARD : STEP_ZERO;
     } else if (x < 87) {
         s->kind = STEP_FLUSH;
-    } else if (x < 95 && w->shape.snapshots) {
+    } else if (x < 95 && w->shape.snapshots && !w->part) {
         snapshot_step(w, s);
-    } else if (x < 98 && w->shape.resizes) {
+    } else if (x < 98 && w->shape.resizes && !w->part) {
         s->kind = STEP_RESIZE;
         s->count = w->shape.sectors_max / 3 + rng_below(r, w->shape.sectors_max - w->shape.sectors_max / 3) + 1;
-    } else if (x >= 98) {
+    } else if (x >= 98 && !w->part) {
         s->kind = STEP_REOPEN;
     }
     if (s->kind == STEP_COMPRESSED)
@@ -219,6 +236,7 @@ void workload_done(struct workload *w, struct step *s, const struct image *img)
     w->sectors = s->size = img->size / SECTOR;
     if (w->sectors > w->shape.sectors_max)
         w->sectors = w->shape.sectors_max;
+    w->span = w->sectors;
     if (w->hot >= w->sectors)
         w->hot = 0;
     if (s->result < 0)

@@ -39,6 +39,7 @@ struct step {
     int result;
     uint64_t size;     /* of the disk, in sectors, after it */
     size_t begin, end; /* places in the recording */
+    uint64_t from, to; /* FLUSH: the sectors that it is known to settle */
 };
 extern const char *const step_names[STEP_KINDS];
 
@@ -46,6 +47,9 @@ struct workload {
     struct shape shape;
     struct rng rng;
     uint64_t sectors;
+    uint64_t base,
+        span; /* where it works: all, or a part beside other threads, which then only read, write and flush */
+    bool part;
     uint32_t stamp;
     char snaps[3][8];
     unsigned n_snaps, serial;
@@ -54,6 +58,9 @@ struct workload {
 
 void shape_random(struct shape *s, const char *format, struct rng *r);
 void workload_init(struct workload *w, const struct shape *shape, uint64_t seed);
+/* The same work in sectors [base, base + span), for a thread; stamps from `stamp` on. */
+void workload_part(struct workload *part, const struct workload *whole, uint64_t base, uint64_t span, uint32_t stamp,
+                   uint64_t seed);
 void workload_next(struct workload *w, struct step *s);
 void workload_done(struct workload *w, struct step *s, const struct image *img); /* after the step was run */
 int step_run(struct image *img, struct step *s); /* not of STEP_REOPEN; the result is in s too */
