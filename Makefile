@@ -78,6 +78,12 @@ check-debian: all
 	@tests/packages.sh build demo debian test
 	@GUISE=$(B)/guise tests/long/debian.sh
 
+.PHONY: check-disks
+check-disks:
+	@tests/packages.sh build test demo
+	@$(MAKE) --no-print-directory all $(DISK)
+	@GUISE=$(B)/guise tests/disk/long.sh
+
 # --- what a person calls -----------------------------------------------------------------------------------------
 
 .PHONY: help
@@ -89,6 +95,7 @@ help:
 	@echo "make check-asan, check-tsan   the same, guest programs and boots under the sanitizers"
 	@echo "make check-debian   boot Debian from its disk COUNT=20 times on 1, 2 and 4 vCPUs, and once on each engine"
 	@echo "make check-qemu   the same random programs here and on QEMU 10: 10^7 instructions, no difference"
+	@echo "make check-disks    disks lose nothing: 100,000 power cuts, 10,000 random sequences beside QEMU, 100 kills"
 	@echo "make bench      compare with QEMU and with this host, side by side"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
