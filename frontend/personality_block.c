@@ -149,6 +149,7 @@ static bool blockdev_options(struct machine_config *c, struct drive_config *d, s
                                                                      : "off"};
     }
     ok = drive_options(d, &k, e);
+    kv_free(&k);
     d->id = config_str(c, json_string_value(json_object_get(d->node, "node-name")));
     d->file = config_str(c, json_string_value(json_object_get(d->node, "filename"))); /* for messages */
     return ok;
