@@ -15,21 +15,8 @@ enum {
     LONG = 1 << 30, /* for commands without data */
 };
 
-static bool nbd_open(struct image *img, const struct image_options *o, struct err *e)
+bool nbd_attach(struct image *img, struct nbd *b, struct err *e)
 {
-    struct nbd *b = calloc(1, sizeof *b);
-
-    (void)o;
-    if (!b)
-        return err_set(e, "'%s': out of memory", img->path);
-    b->path = img->path;
-    b->fd = -1;
-    b->attempts = NBD_ATTEMPTS;
-    if (!nbd_parse(img->path, &b->at, e) || (b->fd = nbd_connect(img->path, &b->at, &b->ex, e)) < 0) {
-        nbd_address_free(&b->at);
-        free(b);
-        return false;
-    }
     if (b->ex.flags & NBD_READ_ONLY && !img->read_only) {
         close(b->fd);
         nbd_address_free(&b->at);
@@ -40,11 +27,27 @@ static bool nbd_open(struct image *img, const struct image_options *o, struct er
     pthread_mutex_init(&b->send, NULL);
     pthread_cond_init(&b->change, NULL);
     pthread_rwlock_init(&b->rmw, NULL);
+    b->path = img->path;
+    b->attempts = NBD_ATTEMPTS;
     img->priv = b;
     img->size = b->ex.size;
     img->logical = b->ex.min_block <= 512 ? 512 : 4096;
     img->discard = !img->read_only && b->ex.flags & NBD_SEND_TRIM;
     return true;
+}
+
+static bool nbd_open(struct image *img, const struct image_options *o, struct err *e)
+{
+    struct nbd *b = calloc(1, sizeof *b);
+
+    (void)o;
+    if (!b)
+        return err_set(e, "'%s': out of memory", img->path);
+    if (nbd_parse(img->path, &b->at, e) && (b->fd = nbd_connect(img->path, &b->at, &b->ex, e)) >= 0)
+        return nbd_attach(img, b, e);
+    nbd_address_free(&b->at);
+    free(b);
+    return false;
 }
 
 static void nbd_close(struct image *img)

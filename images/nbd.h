@@ -89,6 +89,7 @@ void nbd_address_free(struct nbd_address *a);
 
 /* nbd_wire.c */
 int nbd_connect(const char *path, const struct nbd_address *a, struct nbd_export *ex, struct err *e); /* fd or -1 */
+bool nbd_negotiate(int fd, const char *path, const struct nbd_address *a, struct nbd_export *ex, struct err *e);
 bool nbd_recv(int fd, void *buf, size_t n);
 bool nbd_send(int fd, const void *buf, size_t n);
 
@@ -102,5 +103,8 @@ struct nbd_request {
     uint32_t extent_len, extent_flags; /* out */
 };
 int nbd_request(struct nbd *b, struct nbd_request *r);
+
+/* nbd.c: b, connected, becomes img's priv. On failure b is freed, its connection closed. */
+bool nbd_attach(struct image *img, struct nbd *b, struct err *e);
 
 #endif

@@ -120,7 +120,7 @@ static int reconnect(struct nbd *b)
     }
     pthread_mutex_unlock(&b->send);
     pthread_mutex_lock(&b->lock);
-    if (fd < 0 && !b->failed_at)
+    if (fd < 0 && !b->failed_at && e.msg[0])
         fprintf(stderr, "guise: %s\n", e.msg);
     b->failed_at = fd < 0 ? now_ms() : 0;
     b->fd = fd;

@@ -349,27 +349,33 @@ static int connect_tcp(const char *path, const struct nbd_address *a, struct err
     return fd;
 }
 
-int nbd_connect(const char *path, const struct nbd_address *a, struct nbd_export *ex, struct err *e)
+bool nbd_negotiate(int fd, const char *path, const struct nbd_address *a, struct nbd_export *ex, struct err *e)
 {
     struct timeval patience = {.tv_sec = PATIENCE};
     struct talk *t = malloc(sizeof *t);
-    int fd = !t ? -1 : a->socket ? connect_unix(path, a->socket, e) : connect_tcp(path, a, e);
+    bool ok;
 
     if (!t)
-        err_set(e, "'%s': out of memory", path);
-    if (fd >= 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-        t->fd = fd;
-        t->path = path;
-        t->at = a;
-        t->ex = ex;
-        t->e = e;
-        if (!negotiate(t)) {
-            close(fd);
-            fd = -1;
-        }
-    }
+        return err_set(e, "'%s': out of memory", path);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    t->fd = fd;
+    t->path = path;
+    t->at = a;
+    t->ex = ex;
+    t->e = e;
+    ok = negotiate(t);
     free(t);
+    return ok;
+}
+
+int nbd_connect(const char *path, const struct nbd_address *a, struct nbd_export *ex, struct err *e)
+{
+    int fd = a->socket ? connect_unix(path, a->socket, e) : connect_tcp(path, a, e);
+
+    if (fd >= 0 && !nbd_negotiate(fd, path, a, ex, e)) {
+        close(fd);
+        fd = -1;
+    }
     return fd;
 }
