@@ -26,6 +26,7 @@ static bool policies(struct machine *m, const struct device_config *d, struct er
     struct drive_config p = {0};
     struct keyvals k = {0};
     struct block_stats now;
+    bool ok;
 
     if (!block_of(m, d) || (!device_prop(d, "rerror") && !device_prop(d, "werror")))
         return true;
@@ -35,10 +36,11 @@ static bool policies(struct machine *m, const struct device_config *d, struct er
     for (const char *const *key = (const char *const[]){"rerror", "werror", NULL}; *key; key++)
         if (device_prop(d, *key) && strcmp(device_prop(d, *key), "auto"))
             k.kv[k.count++] = (struct kv){.key = *key, .value = device_prop(d, *key)};
-    if (!drive_options(&p, &k, e))
-        return false;
-    block_set_policy(block_of(m, d), p.rerror, p.werror);
-    return true;
+    ok = drive_options(&p, &k, e);
+    kv_free(&k);
+    if (ok)
+        block_set_policy(block_of(m, d), p.rerror, p.werror);
+    return ok;
 }
 
 struct virtio_dev *machine_make_blk(struct machine *m, const struct device_config *d, const char *name, struct err *e)
