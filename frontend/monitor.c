@@ -147,6 +147,7 @@ static const struct monitor_row commands[] = {
     {"block_resize", "DISK SIZE", "grow a disk; the guest is told", monitor_block_resize},
     {"block_set_io_throttle", "DISK BPS BPS_RD BPS_WR IOPS IOPS_RD IOPS_WR | DISK key=value,...",
      "limits of a disk, 0: none", monitor_block_limits},
+    {"mirror_replace", "DISK MEMBER FILE", "another file for a member of a mirror; it is filled", monitor_mirror_replace},
     {"commit", "all|DISK", "write what a snapshot run changed into the disks' files", monitor_commit},
     {"quit|q", NULL, "end the emulator", cmd_quit},
     {0},

@@ -38,6 +38,8 @@ void monitor_info_blockstats(struct machine *m, char *args, FILE *out);
 void monitor_block_resize(struct machine *m, char *args, FILE *out);
 void monitor_block_limits(struct machine *m, char *args, FILE *out);
 void monitor_commit(struct machine *m, char *args, FILE *out);
+void monitor_info_mirror(struct machine *m, char *args, FILE *out); /* monitor_mirror.c */
+void monitor_mirror_replace(struct machine *m, char *args, FILE *out);
 char *monitor_word(char **p); /* the next word of *p, cut out; NULL: none */
 void monitor_examine(struct machine *m, char *args, bool physical, FILE *out);
 

@@ -300,6 +300,7 @@ const struct monitor_row monitor_info_rows[] = {
     {"irq", NULL, "interrupt lines and the interrupt controller", info_irq},
     {"devices|qtree", "[NAME]", "the devices, or the state of one", info_devices},
     {"block", "[-v] [DISK]", "the disks: image, backing chain, policies, limits, counters", monitor_info_block},
+    {"mirror", NULL, "the members of disks kept in copies", monitor_info_mirror},
     {"blockstats", NULL, "counters and latencies of the disks", monitor_info_blockstats},
     {"chardev", NULL, "the character devices", info_chardev},
     {0},

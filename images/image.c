@@ -63,16 +63,6 @@ const char *image_probe(struct image *file)
     return NULL;
 }
 
-const char *image_probe_path(const char *path, struct err *e)
-{
-    struct image *file =
-        image_open(path, &(struct image_options){.format = "file", .read_only = true, .share = true}, e);
-    const char *seen = file ? image_probe(file) : NULL;
-
-    image_close(file);
-    return file && !seen ? "raw" : seen;
-}
-
 const struct image_ops *image_format(const char *name)
 {
     if (!strcmp(name, "vhd")) /* QEMU's name is the one of its makers' other product */
@@ -150,6 +140,16 @@ static const struct image_ops *protocol_of(const char *path)
         if (formats[i]->protocol && formats[i]->claims && formats[i]->claims(path))
             return formats[i];
     return &image_file;
+}
+
+const char *image_probe_path(const char *path, struct err *e)
+{
+    struct image *file = image_open(
+        path, &(struct image_options){.format = protocol_of(path)->format, .read_only = true, .share = true}, e);
+    const char *seen = file ? image_probe(file) : NULL;
+
+    image_close(file);
+    return file && !seen ? "raw" : seen;
 }
 
 static bool has_range(const struct image_options *o) { return o->offset || o->length || o->partition; }

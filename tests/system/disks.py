@@ -172,8 +172,25 @@ def commit():
     m.end()
 
 
+def mirror():
+    a, b, new = (os.path.join(DIR, n) for n in ("copy1.img", "copy2.img", "copy3.img"))
+    image("copy3.img", 9)
+    subprocess.run([GUISE, "img", "create", "-q", "-f", "mirror", f"mirror:{a},{b}", "8M"], check=True)
+    m = Machine("commit", "--disk", f"mirror:{a},{b}")
+    m.out.expect("WRITTEN")
+    said = m.ask("info mirror")
+    m.ask(f"mirror_replace disk0 2 {new}")
+    filled = m.out.expect("member '.*copy3.img' is in step", 30)
+    said += m.ask("info mirror")
+    m.end()
+    words = [open(p, "rb").read().count(b"guise") for p in (a, b, new)]
+    ok(filled and min(words) > 1000 and words[0] == words[2] and said.count("in step") == 4,
+       "a member of a mirror is replaced while the guest runs", f"{words} {said} {m.out.all}")
+
+
 resize()
 limits()
+mirror()
 full()
 report()
 commit()

@@ -142,6 +142,7 @@ static void both_copies_are_written(void **state)
 {
     struct image *img;
     struct mirror_status s;
+    struct err e = {""};
     struct stat st;
 
     (void)state;
@@ -166,6 +167,7 @@ static void both_copies_are_written(void **state)
     CHECK_STR(s.member[0].name, "a");
     CHECK_EQ(byte_at(img, 4096), 'x');
     image_close(img);
+    CHECK_STR(image_probe_path("mirror:a,b", &e), "raw");
 }
 
 static void the_guest_goes_on_when_a_member_fails(void **state)
