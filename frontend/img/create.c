@@ -69,13 +69,15 @@ static bool create_image(const struct img_args *a, struct image_create *c, bool 
 bool img_create_file(const struct img_args *a, const struct image_create *want, bool quiet, struct err *e)
 {
     struct image_create c = *want;
-    char *size = NULL, *backing = NULL, *format = NULL;
+    char *size = NULL, *backing = NULL, *format = NULL, *options = NULL;
     bool ok;
 
     if (!image_format(c.format))
         return err_set(e, "Unknown file format '%s'", c.format);
-    ok = img_options_check(c.format, c.options, e) && take_from_options(&c, &size, &backing, &format, e) &&
+    c.options = options = img_options_strip(want->options);
+    ok = img_options_check(c.format, want->options, e) && take_from_options(&c, &size, &backing, &format, e) &&
          create_image(a, &c, quiet, e);
+    free(options);
     free(size);
     free(backing);
     free(format);

@@ -131,11 +131,30 @@ static bool known(const struct create_option *t, const char *format, const char 
                    near ? "'" : "");
 }
 
-/* What qemu-img takes and what has no meaning here, or no other than "off". */
-static bool harmless(const struct image_option *o)
+/* What qemu-img takes that is true here anyway: it is left out of what the format is given. */
+static bool granted(const struct image_option *o)
 {
-    return !strcmp(o->key, "nocow") || !strcmp(o->key, "extent_size_hint") ||
-           (!strcmp(o->key, "encryption") && !strcmp(o->value, "off"));
+    return (!strcmp(o->key, "nocow") || !strcmp(o->key, "encryption")) && !strcmp(o->value, "off");
+}
+
+char *img_options_strip(const char *options)
+{
+    char *out = calloc(1, options ? 4 * strlen(options) + 8 : 1), *p = out;
+    struct image_option o;
+    struct err e = {{0}};
+
+    while (out && options && image_option_next(&options, &o, &e)) {
+        if (granted(&o))
+            continue;
+        p += sprintf(p, "%s%s=", p == out ? "" : ",", o.key);
+        for (const char *v = o.value; *v; v++) {
+            if (*v == ',')
+                *p++ = ',';
+            *p++ = *v;
+        }
+        *p = 0;
+    }
+    return out;
 }
 
 bool img_options_check(const char *format, const char *options, struct err *e)
@@ -145,7 +164,7 @@ bool img_options_check(const char *format, const char *options, struct err *e)
 
     e->msg[0] = 0;
     while (options && image_option_next(&options, &o, e))
-        if (!harmless(&o) && !known(t, format, o.key, e))
+        if (!granted(&o) && !known(t, format, o.key, e))
             return false;
     return !e->msg[0];
 }

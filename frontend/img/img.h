@@ -92,6 +92,7 @@ bool img_create_file(const struct img_args *a, const struct image_create *c, boo
 /* The value of one key in "a=b,c=d" (the last one), malloc'ed; NULL: not there. */
 char *img_option_get(const char *options, const char *key);
 bool img_options_check(const char *format, const char *options, struct err *e);
+char *img_options_strip(const char *options); /* without what is true anyway (nocow=off); malloc'ed */
 bool img_options_help(const char *format, FILE *out, struct err *e);
 /* "Formatting 'x', fmt=..." */
 void img_print_formatting(const struct image_create *c, uint64_t size);

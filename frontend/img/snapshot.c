@@ -21,14 +21,14 @@ static void print_snapshot(const struct image_snapshot *s)
              (unsigned)(sec % 60), (unsigned)(s->vm_clock_ns / 1000000 % 1000));
     if (s->icount != UINT64_MAX)
         snprintf(icount, sizeof icount, "%" PRIu64, s->icount);
-    printf("%-7s %-16s %8s %20s %15s %10s\n", s->id, s->name, size, date, clock, icount);
+    printf("%-7s %-16s %8s %19s %15s %10s\n", s->id, s->name, size, date, clock, icount);
 }
 
 void img_print_snapshots(const struct image_snapshot *s, int n)
 {
     if (n <= 0)
         return;
-    printf("Snapshot list:\n%-7s %-16s %8s %20s %15s %10s\n", "ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT");
+    printf("Snapshot list:\n%-7s %-16s %8s %19s %15s %10s\n", "ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT");
     for (int i = 0; i < n; i++)
         print_snapshot(&s[i]);
 }
