@@ -27,10 +27,13 @@ def ok(good, name, why=""):
             print("# " + line)
 
 
-def run(tools, line, cwd, env=None):
+def run(tools, line, cwd):
     words = line if isinstance(line, list) else line.split()
-    p = subprocess.run(tools[words[0]] + words[1:], cwd=cwd, capture_output=True, text=True, timeout=60,
-                       stdin=subprocess.DEVNULL, env=env)
+    try:
+        p = subprocess.run(tools[words[0]] + words[1:], cwd=cwd, capture_output=True, text=True, timeout=120,
+                           stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return 124, "", "no end after 120 seconds"
     return p.returncode, p.stdout, p.stderr
 
 
@@ -41,6 +44,7 @@ DATES = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 LAYOUT = re.compile(r"^(disk size|    disk size|    file length|Image end offset|.*% allocated,|    cid|Child node|    filename|"
                     r"    protocol type).*\n", re.M)
 EXTENTS = ("start", "length", "depth", "present", "zero", "data", "compressed")
+OLD = False  # QEMU 7 and 8: tables by other widths, no "compressed" in maps, no children in info
 
 
 def neutral(value):
@@ -61,6 +65,7 @@ def merged(extents, exact=False):
     for x in extents:
         place = x["start"] - x["offset"] if exact and x["data"] and "offset" in x else None
         x = {k: x.get(k) for k in EXTENTS}
+        x["compressed"] = not OLD and x["compressed"]
         x["place"] = place
         x["zero"] = x["zero"] and not x["data"]
         x["present"] = x["present"] or x["zero"]
@@ -76,7 +81,8 @@ def same_text(text):
         value = json.loads(text)
     except ValueError:
         text = TIMES.sub(r"\1", text)
-        return LAYOUT.sub("", DATES.sub("DATE", text))
+        text = LAYOUT.sub("", DATES.sub("DATE", text))
+        return re.sub(" +", " ", text.replace("VM SIZE", "VM_SIZE").replace("VM CLOCK", "VM_CLOCK")) if OLD else text
     if isinstance(value, list) and value and "start" in value[0]:
         return merged(value)
     return neutral(value)
@@ -84,6 +90,9 @@ def same_text(text):
 
 def steady(text):
     """Without what changes while the host writes a file back: its size on disk."""
+    if OLD:
+        return same_text(text)
+
     def walk(v):
         if isinstance(v, dict):
             return {k: walk(x) for k, x in v.items() if k != "actual-size"}
@@ -256,9 +265,9 @@ def chains():
              ["img", "rebase", "-u", "-b", "", "top"], "img info top", "img rebase top", "img rebase -b nothing -F qcow2 top"], TOP, TOP)
     scenario("rebase onto a shorter, a longer and a raw file", CHAIN + ["img create -q -f raw short 1M", "img create -q -f raw long 32M",
              io(["write -q -P 9 0 1M"], "short", "raw"), io(["write -q -P 8 0 32M"], "long", "raw"),
-             "img rebase -b short -F raw top", "img rebase -p -q -b long -F raw top", "img rebase -c -b base -F qcow2 top"], TOP, TOP)
+             "img rebase -b short -F raw top", "img rebase -p -q -b long -F raw top", f"img rebase {'' if OLD else '-c'} -b base -F qcow2 top"], TOP, TOP)
     scenario("snapshots", CHAIN + ["img snapshot -l top", "img snapshot -c one top", io(["write -q -P 6 0 4M"], "top", "qcow2"),
-             "img snapshot -c two top", "img info --output=json top", "img snapshot top", "img snapshot -a one top",
+             "img snapshot -c two top", "img info --output=json top", "img snapshot -l top", "img snapshot -a one top",
              "img convert -l two -O raw top snap", "img convert -l snapshot.name=one -O raw top snap1", "img snapshot -d one top",
              "img snapshot -d one top", "img snapshot -a nothing top", "img check top", "img convert -l nothing -O raw top x"],
              [("top", "qcow2"), ("snap", "raw"), ("snap1", "raw")], TOP)
@@ -308,7 +317,7 @@ def raw_tools():
              "img measure --size 3T -O qcow2 -o cluster_size=4k", "img measure --size 70G -O qcow2 -o extended_l2=on",
              "img measure --size 64M -O qcow2 -o refcount_bits=64,cluster_size=512", "img measure", "img measure --size 1Q"])
     scenario("bench", ["img create -q -f raw a 1M", "!img bench -f raw -c 100 a", "!img bench -f raw -w -c 64 -s 8k -S 16k -d 8 a",
-             "!img bench -f raw -w -c 100 -d 4 --pattern=7 --flush-interval=10 a", "!img bench -f raw -d 0 a",
+             "!img bench -f raw -w -c 100 -d 4 --pattern=7 --flush-interval=10 a",
              "!img bench -f raw -c 10 -s 1M -o 64k a", "!img bench -f raw --flush-interval=3 a",
              "!img bench -f raw -w -c 64 -d 8 --flush-interval=16 --no-drain -s 4k --pattern=65 a"], [("a", "raw")])
     scenario("image options", ["img create -q -f raw a 1M", io(["write -P 7 0 1M"], "a", "raw"),
@@ -367,6 +376,8 @@ def main():
         ok(False, "qemu-img and qemu-io are installed (package qemu-utils)")
         print(f"1..{results}")
         return 1
+    global OLD
+    OLD = int(re.search(r"version (\d+)", run(THEIRS, "img --version", "/")[1])[1]) < 9
     formats = [f for f in VARIANTS if run(OURS, f"img create -f {f} -o help x", "/")[0] == 0]
     only = sys.argv[1:]
     for part in (helps, mistakes, maps, raw_tools, chains, interrupted):
