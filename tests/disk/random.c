@@ -14,7 +14,7 @@
 
 #include "tests/disk/sequence.h"
 
-enum { STEPS_LEAST = 3, STEPS_MORE = 14, FAILURES_MAX = 5, JOBS = 4 };
+enum { STEPS_LEAST = 3, STEPS_MORE = 14, FAILURES_MAX = 5, JOBS = 6 };
 
 struct totals {
     struct done did;

@@ -495,6 +495,7 @@ static bool commit(struct sequence *q)
     if (under->view.size < l->view.size)
         view_size(under, l->view.size);
     memcpy(under->view.data, l->view.data, l->view.size);
+    under->verified = false;
     if (!keep && !strcmp(under->format, "qcow2"))
         layer_drop(&q->layers[--q->n]);
     return true;
@@ -529,6 +530,7 @@ bool sequence_step(struct sequence *q)
 {
     uint64_t x = rng_below(&q->rng, 100);
 
+    top(q)->verified = false;
     if (x < 60)
         return batch(q);
     if (x < 75)

@@ -24,6 +24,7 @@ struct layer {
     const char *format;
     unsigned cluster_bits, refcount_bits;
     bool v3, preallocated, cut;
+    bool verified; /* by all tools, as it is now */
     char options[200];
     struct bytes view;
     uint8_t *loose, *touched; /* a byte a sector; touched: perhaps allocated here */
