@@ -85,11 +85,14 @@ void mirror_unmark(struct mirror *m, uint64_t off, uint64_t len);
 void mirror_sweep(struct mirror *m, bool all); /* after a flush of all members */
 int mirror_settle(struct mirror *m); /* lock held, let go meanwhile: the bitmap as it is now is on the members */
 
-/* mirror_sync.c */
+/* mirror_assemble.c */
 bool mirror_assemble(struct mirror *m, const struct member_options *opt, struct err *e);
-void mirror_start_copier(struct mirror *m); /* lock held: there is something to do */
-void mirror_stop_copier(struct mirror *m);
 bool mirror_create(const struct image_create *c, struct err *e);
+
+/* mirror_sync.c */
+void mirror_todo_all(struct mirror *m, unsigned i); /* member i lacks all */
+void mirror_start_copier(struct mirror *m);         /* lock held: there is something to do */
+void mirror_stop_copier(struct mirror *m);
 enum { KEY_DEGRADED, KEY_INIT, KEY_PRIMARY, KEY_REPLACE }; /* places in the options of mirror_open() */
 
 #endif

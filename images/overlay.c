@@ -192,6 +192,25 @@ static int overlay_discard(struct image *img, uint64_t off, uint64_t len)
     return first < end ? overlay_write_zeroes(img, first, end - first, IMAGE_UNMAP) : 0;
 }
 
+/* Blocks that are here stay here until a commit, which no request runs beside. */
+static int overlay_direct_begin(struct image *img, uint64_t off, uint64_t len, bool write, int *fd, uint64_t *host_off)
+{
+    struct overlay *o = img->priv;
+
+    (void)write;
+    for (uint64_t blk = off >> BLOCK_SHIFT; blk << BLOCK_SHIFT < off + len; blk++)
+        if (!block_present(o, blk))
+            return -EAGAIN;
+    *fd = o->fd;
+    *host_off = off;
+    return 0;
+}
+
+static void overlay_direct_end(struct image *img, uint64_t off, uint64_t len, bool write)
+{
+    (void)img, (void)off, (void)len, (void)write;
+}
+
 static int overlay_map(struct image *img, uint64_t off, uint64_t len, struct image_extent *x)
 {
     struct overlay *o = img->priv;
@@ -224,6 +243,8 @@ static const struct image_ops overlay_ops = {
     .discard = overlay_discard,
     .write_zeroes = overlay_write_zeroes,
     .map = overlay_map,
+    .direct_begin = overlay_direct_begin,
+    .direct_end = overlay_direct_end,
 };
 
 struct image *overlay_set_base(struct image *img, struct image *base)
