@@ -8,7 +8,7 @@
 
 #include "images/qcow2.h"
 
-enum { ENTRY = 24, FLAG_IN_USE = 1, FLAG_AUTO = 2, MAX_TABLE = 8 << 20 /* entries */ };
+enum { ENTRY = 24, FLAG_IN_USE = 1, FLAG_AUTO = 2, MAX_TABLE = 8 << 20 /* entries, of all together */ };
 
 static uint8_t *directory(struct qcow2 *q, int *ret)
 {
@@ -94,7 +94,7 @@ static int each_of(struct qcow2 *q, const uint8_t *entry, int (*fn)(void *arg, u
 
 int bitmaps_each_range(struct qcow2 *q, int (*fn)(void *arg, uint64_t off, uint64_t len), void *arg)
 {
-    uint64_t at = 0, len;
+    uint64_t at = 0, len, entries = 0;
     uint8_t *dir;
     int ret;
 
@@ -106,7 +106,8 @@ int bitmaps_each_range(struct qcow2 *q, int (*fn)(void *arg, uint64_t off, uint6
     ret = fn(arg, q->bitmap_dir, q->bitmap_dir_size);
     for (unsigned i = 0; i < q->nb_bitmaps && !ret; i++, at += len) {
         len = entry_len(q, dir, at);
-        ret = len ? each_of(q, dir + at, fn, arg) : -EIO;
+        entries += len ? ld32be(dir + at + 8) : 0;
+        ret = len && entries <= MAX_TABLE ? each_of(q, dir + at, fn, arg) : -EIO;
     }
     free(dir);
     return ret;

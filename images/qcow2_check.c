@@ -14,7 +14,7 @@
 
 #include "images/qcow2.h"
 
-enum { CHUNK_BITS = 14, MAX_SNAPSHOT_L1 = 1 << 30 /* bytes of all together */ };
+enum { CHUNK_BITS = 14, MAX_SNAPSHOT_L1 = 1 << 30 /* bytes of all together */, PAST_END = 1 << 16 };
 
 struct checker {
     struct qcow2 *q;
@@ -205,6 +205,11 @@ static int count_snapshots(struct checker *k)
         total += 8 * (uint64_t)q->snapshots[i].l1_size;
         if (total > MAX_SNAPSHOT_L1)
             return -EFBIG;
+        if (q->snapshots[i].l1_size && count_of(k, cluster_of(q, q->snapshots[i].l1_offset))) {
+            say(k, "ERROR: the L1 table of snapshot %u is in use otherwise too", i);
+            k->res->corruptions++;
+            continue;
+        }
         ret = snapshot_l1(q, &q->snapshots[i], &l1);
         if (ret)
             return ret;
@@ -255,58 +260,82 @@ static int count_all(struct checker *k, bool refs)
     return !ret && refs ? count_refs(k) : ret;
 }
 
-/* Refcounts against counts; fix: lower those that are too high. */
+/* One cluster's refcount against its count; fix: lower it if it is too high. */
+static int compare_one(struct checker *k, uint64_t c, uint64_t have, bool fix)
+{
+    struct qcow2 *q = k->q;
+    uint64_t want = count_of(k, c);
+    bool beyond = c >= k->clusters - 1 && !want; /* past the end of the file: qemu-img does not count it either */
+    int ret = 0;
+
+    if (have && !beyond)
+        k->res->image_end_offset = (c + 1) << q->cluster_bits;
+    if (have == want)
+        return 0;
+    if (have < want) {
+        say(k, "ERROR cluster %llu refcount=%llu reference=%llu", (unsigned long long)c, (unsigned long long)have,
+            (unsigned long long)want);
+        k->res->corruptions++;
+        k->bad_refs = true;
+        return 0;
+    }
+    if (!beyond) {
+        say(k, "Leaked cluster %llu refcount=%llu reference=%llu", (unsigned long long)c, (unsigned long long)have,
+            (unsigned long long)want);
+        k->res->leaks++;
+    }
+    if (fix)
+        ret = ref_set(q, c, want);
+    if (fix && !want && c < q->next_free)
+        q->next_free = c;
+    return ret;
+}
+
+/* Clusters [c, end) whose refcounts are 0 for want of a block. Where nobody refers to is passed over quickly. */
+static int compare_none(struct checker *k, uint64_t c, uint64_t end, bool fix)
+{
+    int ret = 0;
+
+    end = end < k->clusters ? end : k->clusters;
+    while (c < end && !ret) {
+        if (!k->chunk[c >> CHUNK_BITS])
+            c = ((c >> CHUNK_BITS) + 1) << CHUNK_BITS;
+        else
+            ret = compare_one(k, c++, 0, fix);
+    }
+    return ret;
+}
+
+static int compare_block(struct checker *k, uint64_t c, uint64_t end, bool fix)
+{
+    int ret = 0;
+
+    for (; c < end && !ret; c++) {
+        uint64_t have;
+
+        ret = ref_get(k->q, c, &have);
+        if (!ret)
+            ret = compare_one(k, c, have, fix);
+    }
+    return ret;
+}
+
+/* Refcounts against counts. Far past the end of the file nothing is looked at: a block can claim to count any place. */
 static int compare(struct checker *k, bool fix)
 {
     struct qcow2 *q = k->q;
-    uint64_t per = UINT64_C(1) << refblock_bits(q), end = (uint64_t)q->reftable_size * per;
+    uint64_t per = UINT64_C(1) << refblock_bits(q), most = k->clusters + PAST_END;
     int ret = 0;
 
-    for (uint64_t c = 0; c < end && !ret; c++) {
-        bool beyond;
-        uint64_t have, want = count_of(k, c), block = q->reftable[c / per];
+    for (uint64_t i = 0; i < q->reftable_size && i * per < most && !ret; i++) {
+        uint64_t block = q->reftable[i], end = (i + 1) * per < most ? (i + 1) * per : most;
 
-        if (c % per == 0 && (!block || in_cluster(q, block) || block >= image_size(q->file)) && c >= k->clusters) {
-            c += per - 1; /* nothing counts there, nothing refers there */
-            continue;
-        }
         if (!block || in_cluster(q, block) || block >= image_size(q->file))
-            have = 0;
+            ret = compare_none(k, i * per, end, fix);
         else
-            ret = ref_get(q, c, &have);
-        if (ret)
-            break;
-        beyond = c >= k->clusters - 1 &&
-                 !want; /* past the end of the file: no space is lost, and qemu-img does not count it */
-        if (have && !beyond)
-            k->res->image_end_offset = (c + 1) << q->cluster_bits;
-        if (have == want)
-            continue;
-        if (beyond) {
-            if (fix)
-                ret = ref_set(q, c, 0);
-        } else if (have > want) {
-            say(k, "Leaked cluster %llu refcount=%llu reference=%llu", (unsigned long long)c, (unsigned long long)have,
-                (unsigned long long)want);
-            k->res->leaks++;
-            if (fix)
-                ret = ref_set(q, c, want);
-            if (fix && !want && c < q->next_free)
-                q->next_free = c;
-        } else {
-            say(k, "ERROR cluster %llu refcount=%llu reference=%llu", (unsigned long long)c, (unsigned long long)have,
-                (unsigned long long)want);
-            k->res->corruptions++;
-            k->bad_refs = true;
-        }
+            ret = compare_block(k, i * per, end, fix);
     }
-    for (uint64_t c = end; c < k->clusters && !ret; c++)
-        if (count_of(k, c)) {
-            say(k, "ERROR cluster %llu refcount=0 reference=%u", (unsigned long long)c, count_of(k, c));
-            k->res->corruptions++;
-            k->bad_refs = true;
-        }
-    return ret;
+    return ret ? ret : compare_none(k, (uint64_t)q->reftable_size * per, k->clusters, fix);
 }
 
 /* One L2 table's flags. */

@@ -238,7 +238,7 @@ static int plan_write(struct qcow2 *q, const struct plan *p, const struct iovec 
             return -ENOMEM;
     }
     head = (struct iovec){buf, p->from - start};
-    tail = (struct iovec){buf + head.iov_len, end - p->to};
+    tail = (struct iovec){buf ? buf + head.iov_len : NULL, end - p->to};
     if (buf && p->zero_head)
         memset(head.iov_base, 0, head.iov_len);
     else
