@@ -18,8 +18,10 @@ const struct ir_op_info ir_ops[IR_OPS] = {
 
 static void forget_registers(struct ir *ir)
 {
-    for (unsigned r = 0; r < 32; r++)
-        ir->known[r] = IR_NONE;
+    for (unsigned r = 0; r < 32; r++) {
+        ir->known[r] = ir->held[r] = IR_NONE;
+        ir->version[r]++;
+    }
 }
 
 void ir_reset(struct ir *ir)
@@ -127,6 +129,51 @@ static bool moved_page(struct ir *ir, enum ir_op op, ir_val a, int64_t k, ir_val
     return true;
 }
 
+/* What v is, looked at through the guest register it was read from. */
+static const struct ir_insn *meaning(const struct ir *ir, ir_val v)
+{
+    const struct ir_insn *i = &ir->insn[v];
+
+    if (i->op == IR_getr && ir->held[i->imm] != IR_NONE && i->sub == ir->version[i->imm])
+        return &ir->insn[ir->held[i->imm]];
+    return i;
+}
+
+/* Both read the register that still holds what they read. */
+static bool same_register(const struct ir *ir, ir_val a, ir_val b)
+{
+    const struct ir_insn *x = &ir->insn[a], *y = &ir->insn[b];
+
+    return x->op == IR_getr && y->op == IR_getr && x->imm == y->imm && x->sub == y->sub &&
+           x->sub == ir->version[x->imm];
+}
+
+/* x >> n | x << (width - n), as compilers write it for processors without Zbb (SHA-256 is made of it). */
+static bool rotation(struct ir *ir, ir_val a, ir_val b, ir_val *r)
+{
+    const struct ir_insn *right, *left;
+    int64_t n, m;
+    bool narrow;
+
+    if (a == IR_NONE || b == IR_NONE)
+        return false;
+    right = meaning(ir, a);
+    left = meaning(ir, b);
+    if (right->op == IR_shl || right->op == IR_shl32) {
+        const struct ir_insn *swap = right;
+
+        right = left;
+        left = swap;
+    }
+    narrow = right->op == IR_shr32;
+    if ((!narrow && right->op != IR_shr) || left->op != (narrow ? IR_shl32 : IR_shl) ||
+        !ir_is_const(ir, right->b, &n) || !ir_is_const(ir, left->b, &m) || n <= 0 || m <= 0 ||
+        n + m != (narrow ? 32 : 64) || !same_register(ir, right->a, left->a))
+        return false;
+    *r = ir_bini(ir, narrow ? IR_ror32 : IR_ror, ir_getr(ir, (unsigned)ir->insn[right->a].imm), n);
+    return true;
+}
+
 ir_val ir_bin(struct ir *ir, enum ir_op op, ir_val a, ir_val b)
 {
     int64_t ca, cb;
@@ -149,6 +196,8 @@ ir_val ir_bin(struct ir *ir, enum ir_op op, ir_val a, ir_val b)
         return ir_const(ir, 0);
     if (a == b && (op == IR_and || op == IR_or))
         return a;
+    if (op == IR_or && rotation(ir, a, b, &r))
+        return r;
     return ir_emit(ir, op, 0, a, b, IR_NONE, 0);
 }
 
@@ -226,7 +275,7 @@ ir_val ir_getr(struct ir *ir, unsigned r)
 {
     if (ir->known[r] != IR_NONE)
         return ir->known[r];
-    return ir_emit(ir, IR_getr, 0, IR_NONE, IR_NONE, IR_NONE, r);
+    return ir_emit(ir, IR_getr, ir->version[r], IR_NONE, IR_NONE, IR_NONE, r);
 }
 
 void ir_setr(struct ir *ir, unsigned r, ir_val v)
@@ -234,6 +283,8 @@ void ir_setr(struct ir *ir, unsigned r, ir_val v)
     int64_t c;
 
     ir_emit(ir, IR_setr, 0, v, IR_NONE, IR_NONE, r);
+    ir->held[r] = v;
+    ir->version[r]++;
     ir->known[r] = ir_is_const(ir, v, &c) || is_page(ir, v, &c) ? v : IR_NONE;
 }
 

@@ -55,6 +55,8 @@ struct ir {
     bool full;
     bool pic; /* targets of jump and brcond count from the start of the block's page */
     ir_val known[32]; /* constants and `page` values that guest registers hold here, IR_NONE: not known */
+    ir_val held[32];     /* the value that was set last, IR_NONE: none in this block */
+    uint8_t version[32]; /* how often it was set; getr carries it in sub */
 };
 
 struct ir_op_info {

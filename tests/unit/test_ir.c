@@ -155,6 +155,35 @@ static void addresses_in_a_page_fold_like_constants(void **state)
     CHECK_EQ(ir.insn[ir.count - 1].op, IR_jumpr);
 }
 
+/* r12 = r11 >> n; r13 = r11 << m; r12 | r13 */
+static enum ir_op rotated(enum ir_op right, int64_t n, enum ir_op left, int64_t m, unsigned clobber, bool swap)
+{
+    ir_val a, b;
+
+    ir_reset(&ir);
+    ir_setr(&ir, 12, ir_bini(&ir, right, ir_getr(&ir, 11), n));
+    ir_setr(&ir, 13, ir_bini(&ir, left, ir_getr(&ir, 11), m));
+    if (clobber)
+        ir_setr(&ir, clobber, ir_getr(&ir, 10));
+    a = ir_getr(&ir, swap ? 13 : 12);
+    b = ir_getr(&ir, swap ? 12 : 13);
+    return ir.insn[ir_or(&ir, a, b)].op;
+}
+
+static void shifts_both_ways_are_a_rotation(void **state)
+{
+    (void)state;
+    CHECK_EQ(rotated(IR_shr32, 7, IR_shl32, 25, 0, false), IR_ror32);
+    CHECK_EQ(rotated(IR_shr32, 7, IR_shl32, 25, 0, true), IR_ror32);
+    CHECK_EQ(rotated(IR_shr, 7, IR_shl, 57, 0, false), IR_ror);
+    CHECK_EQ(rotated(IR_shr, 7, IR_shl, 57, 14, true), IR_ror);
+    CHECK_EQ(rotated(IR_shr32, 7, IR_shl32, 24, 0, false), IR_or);
+    CHECK_EQ(rotated(IR_shr, 7, IR_shl32, 25, 0, false), IR_or);
+    CHECK_EQ(rotated(IR_sar32, 7, IR_shl32, 25, 0, false), IR_or);
+    CHECK_EQ(rotated(IR_shr32, 7, IR_shl32, 25, 11, false), IR_or); /* r11 is another one now */
+    CHECK_EQ(rotated(IR_shr32, 7, IR_shl32, 25, 13, false), IR_or);
+}
+
 static void branches_never_taken_vanish(void **state)
 {
     unsigned n;
@@ -238,6 +267,7 @@ int main(void)
         cmocka_unit_test(commuted_constants_fold_but_subtraction_does_not_commute),
         cmocka_unit_test(a_register_set_to_a_constant_is_known_until_code_may_change_it),
         cmocka_unit_test(addresses_in_a_page_fold_like_constants),
+        cmocka_unit_test(shifts_both_ways_are_a_rotation),
         cmocka_unit_test(branches_never_taken_vanish),
         cmocka_unit_test(checker_finds_malformed_ir),
         cmocka_unit_test(a_full_array_is_flagged_and_written_no_further),

@@ -76,7 +76,7 @@ void prepare(struct emit *e)
         const struct ir_insn *in = &e->ir[i];
         const struct ir_op_info *o = &ir_ops[in->op];
 
-        if (overwritten_unseen(e, &unseen, i))
+        if ((in->op == IR_getr && !e->val[i].uses) || overwritten_unseen(e, &unseen, i))
             continue;
         if (o->result != '-' && !(o->flags & IR_SIDE) && !e->val[i].uses)
             continue; /* dead */
