@@ -223,6 +223,20 @@ static int on_all(struct mirror *m, int (*fn)(struct image *member, const struct
     return good ? 0 : error;
 }
 
+/* A write that failed on all members may be in a part of them: read from one only, until a flush finds room to heal. */
+static void torn(struct mirror *m, uint64_t off, uint64_t len)
+{
+    int first;
+
+    pthread_mutex_lock(&m->lock);
+    first = mirror_first_in_step(m);
+    m->alike = false;
+    for (unsigned i = 0; i < m->m.n; i++)
+        for (uint64_t n = off / m->region; (int)i != first && n <= (off + len - 1) / m->region; n++)
+            m->todo[i][n >> 3] |= (uint8_t)(1 << (n & 7));
+    pthread_mutex_unlock(&m->lock);
+}
+
 static int mirror_change(struct mirror *m, const struct change *c)
 {
     struct mirror_range r;
@@ -230,8 +244,11 @@ static int mirror_change(struct mirror *m, const struct change *c)
 
     mirror_lock_range(m, &r, c->off, c->len);
     ret = mirror_mark(m, c->off, c->len);
-    if (!ret)
+    if (!ret) {
         ret = on_all(m, change_member, c);
+        if (ret)
+            torn(m, c->off, c->len);
+    }
     mirror_unmark(m, c->off, c->len);
     mirror_unlock_range(m, &r);
     return ret;
@@ -272,9 +289,14 @@ static int mirror_flush(struct image *img)
     struct mirror *m = img->priv;
     int ret = mirror_flush_all(m);
 
-    if (!ret)
-        mirror_sweep(m, false);
-    return ret;
+    if (ret || m->read_only)
+        return ret;
+    mirror_sweep(m, false);
+    pthread_mutex_lock(&m->lock);
+    if (!m->alike && !m->copying)
+        mirror_start_copier(m);
+    pthread_mutex_unlock(&m->lock);
+    return 0;
 }
 
 static int mirror_map(struct image *img, uint64_t off, uint64_t len, struct image_extent *x)

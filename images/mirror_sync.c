@@ -88,14 +88,21 @@ static bool copy_region(struct mirror *m, unsigned from, unsigned to, uint64_t r
     return true;
 }
 
-/* All are filled: those that were rebuilt are in step now, and all may be read. */
-static void all_copied(struct mirror *m)
+/* All are filled: those that were rebuilt are in step now, and all may be read. false: there is more by now. */
+static bool all_copied(struct mirror *m)
 {
     bool news = false, named[MEMBERS_MAX] = {false};
+    uint64_t region;
+    unsigned to;
+    int from;
 
     if (mirror_flush_all(m))
-        return;
+        return true;
     pthread_mutex_lock(&m->lock);
+    if (next_job(m, &to, &region, &from)) {
+        pthread_mutex_unlock(&m->lock);
+        return false;
+    }
     for (unsigned i = 0; i < m->m.n; i++)
         if (m->state[i] == MIRROR_REBUILDING && !mirror_write_bitmap(m->m.img[i], m->bitmap)) {
             m->state[i] = MIRROR_IN_STEP;
@@ -108,13 +115,13 @@ static void all_copied(struct mirror *m)
     for (unsigned i = 0; i < m->m.n; i++)
         if (named[i])
             mirror_say(m, "member '%s' is in step", m->m.spec[i]);
+    return true;
 }
 
-static void *copier(void *arg)
+/* All that is to be done now. false: given up, or the mirror is being closed. */
+static bool copy_jobs(struct mirror *m, void *buf)
 {
-    struct mirror *m = arg;
-    void *buf = malloc(PIECE);
-    bool ok = buf != NULL;
+    bool ok = true;
 
     pthread_mutex_lock(&m->lock);
     while (ok && !m->closing) {
@@ -134,8 +141,16 @@ static void *copier(void *arg)
     }
     ok = ok && !m->closing;
     pthread_mutex_unlock(&m->lock);
-    if (ok)
-        all_copied(m);
+    return ok;
+}
+
+static void *copier(void *arg)
+{
+    struct mirror *m = arg;
+    void *buf = malloc(PIECE);
+
+    while (buf && copy_jobs(m, buf) && !all_copied(m))
+        continue;
     free(buf);
     pthread_mutex_lock(&m->lock);
     m->copying = false;
@@ -146,6 +161,8 @@ static void *copier(void *arg)
 
 void mirror_start_copier(struct mirror *m)
 {
+    if (m->joinable)
+        pthread_join(m->copier, NULL); /* it has ended: `copying` is false */
     m->copied = m->to_copy = 0;
     for (unsigned i = 0; i < m->m.n; i++)
         for (unsigned n = 0; n < MIRROR_REGIONS; n++)
@@ -197,8 +214,7 @@ static bool retire(struct mirror *m, unsigned i, struct err *e)
 
 static bool replace(struct mirror *m, unsigned i, struct image *member, char *spec, struct err *e)
 {
-    bool ok, join = false;
-    pthread_t old = m->copier;
+    bool ok;
 
     pthread_mutex_lock(&m->lock);
     ok = retire(m, i, e);
@@ -210,9 +226,7 @@ static bool replace(struct mirror *m, unsigned i, struct image *member, char *sp
         mirror_todo_all(m, i);
         m->state[i] = MIRROR_REBUILDING;
         mirror_write_records(m);
-        join = m->joinable;
-        if (!join || pthread_join(old, NULL) == 0) /* it has ended: `copying` is false */
-            mirror_start_copier(m);
+        mirror_start_copier(m);
     }
     pthread_mutex_unlock(&m->lock);
     return ok;

@@ -45,6 +45,7 @@ struct disk {
     int number;
     bool record;
     bool failed;
+    bool full; /* writes of the disk's data end with -ENOSPC, on member 0 half-way */
     uint8_t *bytes;
 };
 
@@ -67,6 +68,10 @@ static int disk_writev(struct image *img, const struct iovec *iov, unsigned n, u
     (void)flags;
     if (d->failed)
         return -EIO;
+    if (d->full && off < DISK) {
+        iov_to_buf(d->bytes + off, iov, n, 0, d->number ? 0 : len / 2);
+        return -ENOSPC;
+    }
     iov_to_buf(d->bytes + off, iov, n, 0, len);
     if (d->record) {
         struct entry *e = &log_[logged++];
@@ -147,7 +152,7 @@ static void record(unsigned *seed, uint8_t *start[COPIES], int fails)
     while (logged)
         free(log_[--logged].data);
     for (int i = 0; i < COPIES; i++) {
-        d[i] = (struct disk){i, true, false, malloc(MEMBER)};
+        d[i] = (struct disk){.number = i, .record = true, .bytes = malloc(MEMBER)};
         memcpy(d[i].bytes, start[i], MEMBER);
     }
     img = mirror_of(d);
@@ -278,6 +283,48 @@ static void states(unsigned seed, bool with_failure, unsigned want)
     }
 }
 
+static void a_write_that_fails_on_all_is_healed(void **state)
+{
+    static uint8_t buf[8192], seen[8192], again[8192];
+    struct disk d[COPIES] = {{.number = 0}, {.number = 1}};
+    struct image *fresh[COPIES];
+    struct mirror_status st;
+    struct image *img;
+    struct err e = {""};
+
+    (void)state;
+    for (int i = 0; i < COPIES; i++) {
+        d[i].bytes = calloc(1, MEMBER);
+        fresh[i] = disk_image(&d[i]);
+    }
+    CHECK(mirror_format(fresh, COPIES, DISK, &e));
+    for (int i = 0; i < COPIES; i++)
+        image_close(fresh[i]);
+    img = mirror_of(d);
+    ((struct mirror *)img->priv)->sweep_ns = 0;
+    memset(buf, 'w', sizeof buf);
+    d[0].full = d[1].full = true;
+    CHECK_EQ(image_pwrite(img, buf, 4096, sizeof buf, 0), -ENOSPC);
+    mirror_get_status(img, &st);
+    CHECK(st.member[0].state == MIRROR_IN_STEP && st.member[1].state == MIRROR_IN_STEP);
+    CHECK_EQ(image_pread(img, seen, 4096, sizeof seen), 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(image_pread(img, again, 4096, sizeof again), 0);
+        CHECK(!memcmp(seen, again, sizeof seen));
+    }
+    d[0].full = d[1].full = false; /* somebody made room */
+    for (int i = 0; i < 1000 && memcmp(d[0].bytes, d[1].bytes, DISK); i++) {
+        CHECK_EQ(img->ops->flush(img), 0);
+        usleep(1000);
+    }
+    CHECK_EQ(image_pread(img, again, 4096, sizeof again), 0);
+    CHECK(!memcmp(seen, again, sizeof seen));
+    image_close(img);
+    CHECK(!memcmp(d[0].bytes, d[1].bytes, DISK));
+    for (int i = 0; i < COPIES; i++)
+        free(d[i].bytes);
+}
+
 static unsigned wanted(void)
 {
     const char *n = getenv("MIRROR_STATES");
@@ -302,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(power_goes_at_any_time),
         cmocka_unit_test(power_goes_after_a_member_failed),
+        cmocka_unit_test(a_write_that_fails_on_all_is_healed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
