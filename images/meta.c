@@ -234,16 +234,21 @@ int meta_write_by(struct meta *m, int (*write)(void *arg, uint64_t off, const vo
         ret = write ? write(arg, list[i]->off, list[i]->data) : page_write(m, list[i]);
     if (!ret && n && write)
         ret = write(arg, 0, NULL);
-    for (unsigned i = 0; !ret && i < n; i++)
-        list[i]->dirty = 0;
-    if (!ret)
-        m->dirty = 0;
     free(list);
     pthread_mutex_unlock(&m->lock);
     return ret;
 }
 
 int meta_write(struct meta *m) { return meta_write_by(m, NULL, NULL); }
+
+void meta_clean(struct meta *m)
+{
+    pthread_mutex_lock(&m->lock);
+    for (unsigned i = 0; i < m->used; i++)
+        m->slots[i].dirty = 0;
+    m->dirty = 0;
+    pthread_mutex_unlock(&m->lock);
+}
 
 void meta_forget(struct meta *m)
 {

@@ -36,10 +36,10 @@ int meta_read(struct meta *m, uint64_t off, void *buf, size_t len);
 int meta_change(struct meta *m, uint64_t off, const void *buf, size_t len);
 bool meta_dirty(struct meta *m);
 bool meta_crowded(struct meta *m); /* so many pages are dirty that it is time for meta_write() */
-int meta_write(struct meta *m);
+int meta_write(struct meta *m);    /* what is dirty; it stays so until meta_clean(): a flush may fail and lose it */
+void meta_clean(struct meta *m);   /* all of that is stable */
 /*
- * Each dirty page, for a format that logs them: write() gets META_PAGE bytes, and at the end NULL: finish. Then all
- * count as clean.
+ * Each dirty page, for a format that logs them: write() gets META_PAGE bytes, and at the end NULL: finish.
  */
 int meta_write_by(struct meta *m, int (*write)(void *arg, uint64_t off, const void *page), void *arg);
 void meta_forget(struct meta *m); /* drop all pages, dirty ones too */

@@ -201,6 +201,7 @@ int sparse_commit(struct image *img)
         ret = img->file->ops->flush(img->file);
     if (!ret) {
         s->dirty = false;
+        meta_clean(&s->meta);
         if (s->ops->after)
             s->ops->after(img);
     }

@@ -156,6 +156,8 @@ int vdi_write_header(struct image *img)
 {
     struct vdi *v = img->priv;
 
+    v->stable = 0;
+    v->sparse.dirty = true; /* until a flush has made it stable */
     st32(v->head + ALLOCATED, v->count);
     return fmt_write(img->file, v->head, 0, VDI_HEADER);
 }
@@ -165,9 +167,10 @@ static int vdi_before(struct image *img)
 {
     struct vdi *v = img->priv;
 
-    if (v->count >= v->top)
+    if (v->stable >= v->top)
         return 0;
-    v->count = v->top;
+    if (v->count < v->top)
+        v->count = v->top;
     return vdi_write_header(img);
 }
 
@@ -176,6 +179,7 @@ static void vdi_after(struct image *img)
 {
     struct vdi *v = img->priv;
 
+    v->stable = v->count;
     for (uint32_t i = 0; i < v->freed_n; i++) {
         vdi_use(v, v->freed[i], false);
         if (img->file->ops->discard)
@@ -357,7 +361,7 @@ static bool vdi_open(struct image *img, const struct image_options *o, struct er
     v->data_off = ld32(v->head + DATA_OFF);
     v->block_size = ld32(v->head + BLOCK_SIZE);
     v->blocks = ld32(v->head + BLOCKS);
-    v->count = ld32(v->head + ALLOCATED);
+    v->count = v->stable = ld32(v->head + ALLOCATED);
     if (!check_header(img, v->head, e) || !check_layout(img, v, e) ||
         !sparse_init(&v->sparse, &vdi_sparse, img->file, (unsigned)__builtin_ctz(v->block_size), e))
         goto bad;

@@ -20,6 +20,7 @@ struct vdi {
     uint8_t head[VDI_HEADER];
     uint64_t map_off, data_off;
     uint32_t block_size, blocks, count; /* count: what the header says is allocated */
+    uint32_t stable;                    /* the count that is surely in the file; 0: none is */
 
     /* Opened for writing. Places are numbered from data_off on, in blocks. */
     bool damaged;    /* two blocks share a place, or one lies outside the file: no writes but check's */

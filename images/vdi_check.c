@@ -74,11 +74,11 @@ int vdi_compact(struct image *img)
             ret = move_round(img, list, n);
     }
     free(list);
-    if (!ret && v->count != v->top) {
+    if (!ret && (v->count != v->top || v->stable != v->top)) {
         v->count = v->top;
         ret = vdi_write_header(img);
         if (!ret)
-            ret = img->file->ops->flush(img->file);
+            ret = sparse_commit(img);
     }
     if (!ret && !v->sparse.fixed && image_size(img->file) > vdi_place(v, v->top) && img->file->ops->resize) {
         struct err e; /* space that stays is no error */

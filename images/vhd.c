@@ -194,12 +194,10 @@ static int vhd_claim(struct image *img, uint64_t blk, uint32_t in, uint32_t len)
 static int vhd_before(struct image *img)
 {
     struct vhd *v = img->priv;
-    int ret = v->footer_moved ? fmt_write(img->file, v->footer, v->end, VHD_SECTOR) : 0;
-
-    if (!ret)
-        v->footer_moved = false;
-    return ret;
+    return v->footer_moved ? fmt_write(img->file, v->footer, v->end, VHD_SECTOR) : 0;
 }
+
+static void vhd_after(struct image *img) { ((struct vhd *)img->priv)->footer_moved = false; }
 
 static const struct sparse_ops vhd_dynamic = {
     .find = vhd_find,
@@ -208,6 +206,7 @@ static const struct sparse_ops vhd_dynamic = {
     .attach = vhd_attach,
     .claim = vhd_claim,
     .before = vhd_before,
+    .after = vhd_after,
 };
 
 static int fixed_find(struct image *img, uint64_t blk, uint32_t in, uint32_t *len, struct place *p)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "tests/unit/fault_image.h"
 #include "tests/unit/foreign.h"
 
 enum { MB = 1 << 20 };
@@ -246,6 +247,34 @@ static void a_count_that_is_too_large_is_a_leak_that_opening_mends(void **state)
     sh_ok("qemu-img check -f vdi g.vdi");
 }
 
+/* The header's count was once taken for stable though writing it had failed. */
+static void a_flush_that_failed_is_done_in_full_by_the_next(void **state)
+{
+    static const enum fault_call calls[] = {CALL_WRITE, CALL_FLUSH};
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        struct fault f = {0};
+        struct err e = {""};
+        struct image_options o = {.format = "vdi"};
+        struct image *img;
+
+        sh_ok("qemu-img create -f vdi j.vdi 8M");
+        o.file = fault_image(&f, img_open("j.vdi", "file", false));
+        img = image_open("j.vdi", &o, &e);
+        CHECK(img != NULL);
+        CHECK_EQ(img_write(img, "x", MB, 1, 0), 0);
+        f.after = i / 2; /* of the flush's calls */
+        f.error[calls[i % 2]] = -5;
+        CHECK_EQ(img->ops->flush(img), -5);
+        f.error[calls[i % 2]] = 0;
+        CHECK_EQ(img->ops->flush(img), 0);
+        sh_ok("cp --sparse=always j.vdi k.vdi && qemu-img check -f vdi k.vdi");
+        sh_ok("qemu-io -r -f vdi -c 'read -P 120 1M 1' k.vdi");
+        image_close(img);
+    }
+}
+
 static void what_is_not_supported_is_named(void **state)
 {
     static const struct {
@@ -282,6 +311,7 @@ int main(void)
         cmocka_unit_test(grows),
         cmocka_unit_test(check_finds_and_mends_damage),
         cmocka_unit_test(a_count_that_is_too_large_is_a_leak_that_opening_mends),
+        cmocka_unit_test(a_flush_that_failed_is_done_in_full_by_the_next),
         cmocka_unit_test(what_is_not_supported_is_named),
     };
     return cmocka_run_group_tests(tests, foreign_setup, foreign_teardown);
