@@ -97,6 +97,7 @@ help:
 	@echo "make check-qemu   the same random programs here and on QEMU 10: 10^7 instructions, no difference"
 	@echo "make check-disks    disks lose nothing: 100,000 power cuts, 10,000 random sequences beside QEMU, 100 kills"
 	@echo "make bench      compare with QEMU and with this host, side by side"
+	@echo "make bench-disk fio in the guest, here and on QEMU"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
 	@echo "make install    into PREFIX (default /usr/local)"
@@ -132,6 +133,12 @@ bench:
 	@tests/packages.sh build test demo
 	@$(MAKE) --no-print-directory all
 	@GUISE=$(B)/guise tests/bench/bench.sh $(BENCH)
+
+.PHONY: bench-disk
+bench-disk:
+	@tests/packages.sh build test demo
+	@$(MAKE) --no-print-directory all
+	@GUISE=$(B)/guise tests/bench/disk.sh
 
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC) tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
