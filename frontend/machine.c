@@ -467,6 +467,7 @@ void machine_free(struct machine *m)
 {
     if (!m)
         return;
+    machine_snap_end(m);
     while (m->devices) {
         struct device *d = m->devices;
 

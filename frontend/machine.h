@@ -63,6 +63,8 @@ struct block *machine_drive(const struct machine *m, unsigned n, const char **id
 struct block *machine_drive_find(const struct machine *m, const char *id);
 /* Write what a snapshot run wrote into the file of disk id (NULL: of all such); *done: how many. */
 bool machine_commit(struct machine *m, const char *id, unsigned *done, struct err *e);
+/* `snap take NAME`, `snap list`, `snap delete NAME` on a running machine; answers on out. */
+void machine_snap(struct machine *m, const char *verb, const char *name, FILE *out);
 bool machine_chardev_open(const struct machine *m, unsigned n); /* of the config's chardev n: somebody listens */
 
 #endif

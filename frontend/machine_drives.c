@@ -49,6 +49,8 @@ static void resized(void *arg, uint64_t size)
 
 bool machine_open_drives(struct machine *m, struct err *e)
 {
+    if (!machine_snap_recover(m->config, e))
+        return false;
     for (unsigned i = 0; i < m->config->drives; i++) {
         const struct drive_config *d = &m->config->drive[i];
 

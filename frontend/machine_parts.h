@@ -28,6 +28,21 @@ struct drive_link {
     struct pci_device *nvme;
 };
 
+/* A snapshot's merge beside the guest. machine_snap.c */
+enum { SNAP_JOB_NONE, SNAP_JOB_RUNNING, SNAP_JOB_DONE, SNAP_JOB_FAILED };
+struct snap_job {
+    struct snap_set *set;
+    unsigned id;
+    char head[64];
+    struct block *block[16]; /* in the set's order */
+    pthread_t thread;
+    bool started;
+    _Atomic int state;
+    _Atomic bool stop;
+    _Atomic uint64_t done, all;
+    struct err err; /* once state is FAILED */
+};
+
 struct hart_thread {
     struct machine *m;
     struct rv *c;
@@ -61,6 +76,7 @@ struct machine {
 
     struct block *block[CONFIG_MAX]; /* of config->drive */
     struct drive_link drive_link[CONFIG_MAX];
+    struct snap_job snap;
     struct err key_answer; /* of Ctrl-A s */
     struct chardev *chardev[CONFIG_MAX];
     struct mux *mux[CONFIG_MAX];
@@ -94,6 +110,10 @@ static inline struct device_env machine_env(const struct machine *m)
 bool machine_open_drives(struct machine *m, struct err *e);
 struct drive_link *machine_drive_link(struct machine *m, const char *id); /* NULL: no such disk */
 void machine_resume_drives(struct machine *m);                            /* try again what an error held */
+
+/* machine_snap.c */
+bool machine_snap_recover(const struct machine_config *c, struct err *e);
+void machine_snap_end(struct machine *m); /* stop a merge; it goes on another time */
 
 /* machine_io.c */
 bool machine_open_chardevs(struct machine *m, struct err *e);

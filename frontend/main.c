@@ -19,6 +19,7 @@
 #include "frontend/machine.h"
 #include "frontend/native_run.h"
 #include "frontend/personality_qemu.h"
+#include "frontend/snap_cli.h"
 #include "frontend/tty.h"
 #include "frontend/version.h"
 
@@ -158,6 +159,13 @@ static int cmd_qemu(struct machine_config *c, int argc, char **argv, struct err 
     return finish(c, personality_qemu(c, argc - 1, argv + 1, e), e);
 }
 
+static int cmd_snap(struct machine_config *c, int argc, char **argv, struct err *e)
+{
+    (void)c;
+    (void)e;
+    return snap_main(argc - 1, argv + 1);
+}
+
 static int cmd_img(struct machine_config *c, int argc, char **argv, struct err *e)
 {
     (void)c;
@@ -204,7 +212,7 @@ static int cmd_completion(struct machine_config *c, int argc, char **argv, struc
         "    else COMPREPLY=($(guise complete $table \"$prev\" \"$cur\") $(compgen -f -- \"$cur\")); fi\n"
         "}\n"
         "_guise() {\n"
-        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu img io version help completion' -- "
+        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu snap img io version help completion' -- "
         "\"${COMP_WORDS[1]}\"))\n"
         "    else _guise_words run; fi\n"
         "}\n"
@@ -228,6 +236,7 @@ static const struct {
 } commands[] = {
     {"run", "start a machine: guise run [options] [KERNEL|DISK]", cmd_run},
     {"qemu", "the command line of qemu-system-riscv64: guise qemu [options]", cmd_qemu},
+    {"snap", "snapshots of a machine's disks: guise snap COMMAND", cmd_snap},
     {"img", "make, inspect, convert and check disk images: guise img COMMAND", cmd_img},
     {"io", "read and write disk images: guise io -c COMMAND FILE", cmd_io},
     {"completion", "print a bash completion script", cmd_completion},

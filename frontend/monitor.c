@@ -135,6 +135,13 @@ static void cmd_quit(struct machine *m, char *args, FILE *out)
     machine_request_quit(m, 0);
 }
 
+static void cmd_snap(struct machine *m, char *args, FILE *out)
+{
+    const char *verb = monitor_word(&args), *name = monitor_word(&args);
+
+    machine_snap(m, verb ? verb : "", name, out);
+}
+
 static const struct monitor_row commands[] = {
     {"help|?", "[COMMAND]", "this list, or one command", cmd_help},
     {"info", "SUBJECT", "show state; help info lists the subjects", cmd_info},
@@ -148,6 +155,7 @@ static const struct monitor_row commands[] = {
     {"block_set_io_throttle", "DISK BPS BPS_RD BPS_WR IOPS IOPS_RD IOPS_WR | DISK key=value,...",
      "limits of a disk, 0: none", monitor_block_limits},
     {"mirror_replace", "DISK MEMBER FILE", "another file for a member of a mirror; it is filled", monitor_mirror_replace},
+    {"snap", "take NAME|list|delete NAME", "snapshots of the disks, while the machine runs", cmd_snap},
     {"commit", "all|DISK", "write what a snapshot run changed into the disks' files", monitor_commit},
     {"quit|q", NULL, "end the emulator", cmd_quit},
     {0},

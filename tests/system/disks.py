@@ -188,10 +188,47 @@ def mirror():
        "a member of a mirror is replaced while the guest runs", f"{words} {said} {m.out.all}")
 
 
+def first(path):
+    """The number at the start of a disk, through qemu-img."""
+    out = os.path.join(DIR, "first")
+    subprocess.run(["qemu-img", "dd", "-U", "-f", "qcow2", "-O", "raw", f"if={path}", f"of={out}", "bs=512", "count=1"],
+                   check=True, stdout=subprocess.DEVNULL)
+    return int(re.match(rb"\d+", open(out, "rb").read())[0])
+
+
+def snapshots():
+    disks = [os.path.join(DIR, f"s{i}.qcow2") for i in (0, 1)]
+    for d in disks:
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", d, "64G"], check=True)
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 49 0 64k", d], check=True, stdout=subprocess.DEVNULL)
+    m = Machine("snap", "--disk", disks[0], "--disk", disks[1] + ",bus=mmio")
+    m.out.expect("GOING")
+    pauses, said = [], ""
+    for i in range(5):
+        said += m.ask(f"snap take n{i}")
+        pauses.append(float((re.search(r"paused for ([\d.]+) ms", said.splitlines()[-2]) or [0, "1e9"])[1]))
+        time.sleep(0.3)
+    ok(sorted(pauses)[2] < 100, f"snapshots of two 64 GiB disks pause them for {sorted(pauses)[2]} ms", said)
+    merged = m.ask("snap delete n4")
+    end = time.monotonic() + 60
+    while "merging:" in m.ask("snap list") and time.monotonic() < end:
+        time.sleep(0.2)
+    listed = m.ask("snap list")
+    ok("merging" in merged and "n4" not in listed and "n3" in listed, "the last snapshot is merged beside the guest", merged + listed)
+    good = m.out.expect("DONE")
+    m.end()
+    ok(good and not re.search("I/O error", m.out.all) and [first(d) for d in disks] == [1400, 1400], "the guest goes on in both", m.out.all)
+    at = [[first(d.replace(".qcow2", f"@{i}.qcow2")) for d in disks] for i in (1, 2, 3, 4)]
+    ok(all(a - b in (0, 1) for a, b in at), "both disks are of one instant in every snapshot", at)
+    r = subprocess.run([GUISE, "snap", "delete", os.path.join(DIR, "s0"), "n1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    ok(r.returncode == 0 and [first(d) for d in disks] == [1400, 1400], "and a middle one is deleted when it is off", r.stdout)
+
+
 resize()
 limits()
 mirror()
 full()
 report()
 commit()
+snapshots()
 print(f"1..{results}")

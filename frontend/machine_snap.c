@@ -1,0 +1,448 @@
+/*
+ * Snapshots of a running machine: taken at one instant over all its disks, deleted by a merge beside the guest.
+ *
+ * take: the overlays are made and opened first and what the guest has written is flushed, all while it runs. Then every
+ * disk is held (no request begins, none is under way), flushed again, linked, renamed, and given its overlay as the top
+ * image. That is the pause. Requests that came meanwhile go on in the overlays.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "frontend/drive.h"
+#include "frontend/machine_parts.h"
+#include "frontend/snap.h"
+#include "images/block.h"
+#include "images/image.h"
+
+enum { STEP = 2 << 20 }; /* bytes merged while the disk is held */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* The machine's disks in the order of the set. */
+struct disks {
+    struct block *block[SNAP_DISKS];
+    const char *file[SNAP_DISKS];
+    unsigned n;
+};
+
+static bool writable_disks(struct machine *m, struct disks *d, struct err *e)
+{
+    for (unsigned i = 0; i < m->config->drives; i++) {
+        const struct drive_config *c = &m->config->drive[i];
+        struct block_stats st;
+        struct block_info info;
+
+        if (!m->block[i])
+            continue;
+        block_get_info(m->block[i], &info);
+        block_get_stats(m->block[i], &st);
+        if (info.read_only)
+            continue;
+        if (st.snapshot)
+            return err_set(e, "disk '%s' runs with snapshot: what it writes is thrown away", c->id ? c->id : c->file);
+        if (c->node || c->offset || c->length || c->partition || access(c->file, F_OK))
+            return err_set(e, "disk '%s' is no plain file", c->id ? c->id : "drive");
+        if (d->n == SNAP_DISKS)
+            return err_set(e, "more than %d disks", SNAP_DISKS);
+        d->file[d->n] = c->file;
+        d->block[d->n++] = m->block[i];
+    }
+    return d->n || err_set(e, "the machine has no disk that is written to");
+}
+
+static bool same_path(const char *a, const char *b)
+{
+    char x[PATH_MAX], y[PATH_MAX];
+
+    return realpath(a, x) && realpath(b, y) && !strcmp(x, y);
+}
+
+/*
+ * The head whose disks the machine runs on; d is put into its order. A first layer that was no qcow2 has another name on the
+ * head: the machine that took the snapshot still calls it by the old one, so the top image's path decides.
+ */
+static struct snap_head *head_of(struct snap_set *s, struct disks *d, struct err *e)
+{
+    for (unsigned h = 0; h < s->heads && s->disks == d->n; h++) {
+        struct disks sorted = {.n = d->n};
+        unsigned found = 0;
+
+        for (unsigned i = 0; i < s->disks; i++) {
+            char path[2 * SNAP_PATH];
+
+            snap_full_path(s, s->head[h].path[i], path);
+            for (unsigned k = 0; k < d->n; k++) {
+                struct block_info info;
+
+                block_get_info(d->block[k], &info);
+                if (!same_path(info.path, path))
+                    continue;
+                sorted.block[i] = d->block[k];
+                sorted.file[i] = info.path;
+                found++;
+            }
+        }
+        if (found == d->n) {
+            *d = sorted;
+            return &s->head[h];
+        }
+    }
+    err_set(e, "the disks of the machine are not those of %s", s->path);
+    return NULL;
+}
+
+/* The set beside the disks, or a new one named after the first of them. */
+static struct snap_set *set_of(struct machine *m, struct disks *d, bool make, struct err *e)
+{
+    char path[SNAP_PATH];
+    const char *dot;
+    int n;
+
+    for (unsigned i = 0; i < d->n; i++) {
+        struct block_info info;
+
+        block_get_info(d->block[i], &info);
+        if (snap_find_set(info.path, path))
+            return snap_open(path, e);
+    }
+    if (!make) {
+        err_set(e, "there are no snapshots of this machine's disks");
+        return NULL;
+    }
+    (void)m;
+    dot = strrchr(d->file[0], '.');
+    n = dot && !strchr(dot, '/') ? (int)(dot - d->file[0]) : (int)strlen(d->file[0]);
+    snprintf(path, sizeof path, "%.*s.snaps", n, d->file[0]);
+    if (snap_exists(path)) {
+        err_set(e, "%s is there, and is not of these disks", path);
+        return NULL;
+    }
+    return snap_new(path, d->file, d->n, e);
+}
+
+/* --- take --- */
+
+static void close_images(struct image *img[SNAP_DISKS])
+{
+    for (unsigned i = 0; i < SNAP_DISKS; i++)
+        image_close(img[i]);
+}
+
+static bool open_overlays(struct snap_set *s, struct image *img[SNAP_DISKS], struct err *e)
+{
+    for (unsigned i = 0; i < s->disks; i++) {
+        char path[2 * SNAP_PATH], to[2 * SNAP_PATH], *name;
+
+        snap_take_overlay(s, i, path);
+        snap_full_path(s, s->journal.path[i], to);
+        img[i] = image_open(path, &(struct image_options){.format = "qcow2", .no_backing = true}, e);
+        name = img[i] ? strdup(to) : NULL;
+        if (!name)
+            return img[i] ? err_set(e, "out of memory") : false;
+        free(img[i]->path); /* what it is called from the swap on */
+        img[i]->path = name;
+    }
+    return true;
+}
+
+static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
+
+static int flush_top(struct block *b)
+{
+    struct image *img = block_image(b);
+
+    return img->ops->flush(img);
+}
+
+/* All disks are held: make what was written stable, then let the overlays take over. */
+static bool swap_all(struct snap_set *s, const struct disks *d, struct image *img[SNAP_DISKS], struct err *e)
+{
+    for (unsigned i = 0; i < d->n; i++)
+        if (flush_top(d->block[i]))
+            return err_set(e, "a disk cannot be flushed");
+    for (unsigned i = 0; i < d->n; i++) {
+        if (!snap_take_swap(s, i, e))
+            return false;
+        img[i]->backing = block_set_image(d->block[i], img[i]);
+        img[i] = NULL;
+    }
+    return true;
+}
+
+static bool take(struct machine *m, const char *name, uint64_t *pause_ns, struct err *e)
+{
+    struct disks d = {0};
+    struct image *img[SNAP_DISKS] = {0};
+    uint64_t sizes[SNAP_DISKS], begin;
+    struct snap_set *s = writable_disks(m, &d, e) ? set_of(m, &d, true, e) : NULL;
+    struct snap_head *h = s ? head_of(s, &d, e) : NULL;
+    bool ok = h != NULL;
+
+    for (unsigned i = 0; ok && i < d.n; i++) {
+        struct block_info info;
+
+        block_get_info(d.block[i], &info);
+        sizes[i] = info.size;
+    }
+    ok = ok && snap_take_begin(s, h, name, sizes, e) && open_overlays(s, img, e);
+    for (unsigned i = 0; ok && i < d.n; i++) { /* so that little is left to flush in the pause */
+        block_hold(d.block[i]);
+        block_release(d.block[i]);
+        flush_top(d.block[i]);
+    }
+    if (ok) {
+        begin = now_ns();
+        for (unsigned i = 0; i < d.n; i++)
+            block_hold(d.block[i]);
+        ok = swap_all(s, &d, img, e);
+        for (unsigned i = 0; i < d.n; i++)
+            block_release(d.block[i]);
+        *pause_ns = now_ns() - begin;
+    }
+    ok = ok && snap_take_end(s, e);
+    close_images(img);
+    snap_close(s);
+    return ok;
+}
+
+/* --- delete --- */
+
+/* The merge of one disk's layer up into its live top image. */
+static bool merge_disk(struct machine *m, struct block *b, const struct snap_node *below, unsigned i, struct err *e)
+{
+    uint64_t off = 0, end = 1;
+    bool ok = true;
+
+    while (ok && off < end) {
+        struct image *top;
+
+        if (atomic_load(&m->snap.stop))
+            return err_set(e, "the machine ended");
+        block_hold(b);
+        top = block_image(b);
+        end = image_size(top);
+        ok = (top->backing || err_set(e, "%s: has no layer below it", top->path)) &&
+             snap_pull_step(top, top->backing, &off, STEP, e);
+        if (ok && off >= end) {
+            struct image *old = top->backing;
+
+            ok = (!top->ops->flush(top) || err_set(e, "%s: cannot flush", top->path)) &&
+                 top->ops->set_backing(top, below ? base_name(below->layer[i]) : NULL, below ? below->format[i] : NULL,
+                                       e);
+            if (ok) {
+                top->backing = old->backing;
+                old->backing = NULL;
+                image_close(old);
+            }
+        }
+        block_release(b);
+        atomic_store(&m->snap.done, off);
+        atomic_store(&m->snap.all, end);
+    }
+    return ok;
+}
+
+static void *merge_main(void *arg)
+{
+    struct machine *m = arg;
+    struct snap_set *s = m->snap.set;
+    struct snap_node *n = snap_node(s, m->snap.id), *below = snap_node(s, n->parent);
+    bool ok = true;
+
+    for (unsigned i = 0; ok && i < s->disks; i++)
+        ok = merge_disk(m, m->snap.block[i], below, i, &m->snap.err);
+    for (unsigned i = 0; ok && i < s->disks; i++) {
+        char path[2 * SNAP_PATH];
+
+        snap_full_path(s, n->layer[i], path);
+        unlink(path);
+    }
+    if (ok) {
+        struct err none;
+        struct snap_head *h = snap_head(s, m->snap.head, &none);
+
+        if (h)
+            h->parent = n->parent;
+        snap_remove_node(s, n);
+        s->journal = (struct snap_journal){0};
+        ok = snap_save(s, &m->snap.err);
+    }
+    snap_close(s);
+    m->snap.set = NULL;
+    atomic_store(&m->snap.state, ok ? SNAP_JOB_DONE : SNAP_JOB_FAILED);
+    return NULL;
+}
+
+static bool qcow2_only(const struct snap_set *s, const struct snap_node *n)
+{
+    for (unsigned i = 0; i < s->disks; i++)
+        if (strcmp(n->format[i], "qcow2"))
+            return false;
+    return true;
+}
+
+/* What the merge of n into the live disks needs. */
+static uint64_t merge_bytes(const struct disks *d)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < d->n; i++) {
+        struct image *top;
+
+        block_hold(d->block[i]);
+        top = block_image(d->block[i]);
+        sum += top->backing ? snap_pull_bytes(top, top->backing) : 0;
+        block_release(d->block[i]);
+    }
+    return sum;
+}
+
+static bool start_merge(struct machine *m, struct snap_set *s, struct snap_head *h, struct snap_node *n,
+                        const struct disks *d, struct err *e)
+{
+    uint64_t need = merge_bytes(d);
+
+    for (unsigned i = 0; i < d->n; i++)
+        if (!snap_space(d->file[i], need, e))
+            return false;
+    s->journal = (struct snap_journal){.op = SNAP_DELETE, .id = n->id, .how = "pull"};
+    if (!snap_save(s, e))
+        return false;
+    m->snap.set = s;
+    m->snap.id = n->id;
+    snprintf(m->snap.head, sizeof m->snap.head, "%s", h->name);
+    memcpy(m->snap.block, d->block, sizeof d->block);
+    atomic_store(&m->snap.stop, false);
+    atomic_store(&m->snap.state, SNAP_JOB_RUNNING);
+    if (!pthread_create(&m->snap.thread, NULL, merge_main, m)) {
+        m->snap.started = true;
+        return true;
+    }
+    m->snap.set = NULL;
+    atomic_store(&m->snap.state, SNAP_JOB_NONE);
+    return err_set(e, "cannot start a thread");
+}
+
+static void join(struct machine *m)
+{
+    if (m->snap.started)
+        pthread_join(m->snap.thread, NULL);
+    m->snap.started = false;
+}
+
+static bool drop(struct machine *m, const char *name, const char **what, struct err *e)
+{
+    struct disks d = {0};
+    struct snap_set *s;
+    struct snap_head *h;
+    struct snap_node *n;
+    bool ok;
+
+    join(m);
+    s = writable_disks(m, &d, e) ? set_of(m, &d, false, e) : NULL;
+    h = s ? head_of(s, &d, e) : NULL;
+    n = h ? snap_find(s, name, e) : NULL;
+    ok = n != NULL;
+    if (ok && !snap_children(s, n->id)) {
+        *what = "deleted";
+        ok = snap_delete(s, n, NULL, NULL, e);
+    } else if (ok && snap_children(s, n->id) == 1 && h->parent == n->id && qcow2_only(s, n)) {
+        *what = "merging while the guest runs; `snap list` shows how far";
+        if (start_merge(m, s, h, n, &d, e))
+            return true; /* the set is the thread's */
+        ok = false;
+    } else if (ok) {
+        *what = "deleted; its space comes back with `guise snap tidy` when the machine is off";
+        n->hidden = true;
+        ok = snap_save(s, e);
+    }
+    snap_close(s);
+    return ok;
+}
+
+void machine_snap_end(struct machine *m)
+{
+    atomic_store(&m->snap.stop, true);
+    join(m);
+}
+
+/* --- the monitor's words --- */
+
+static void list(struct machine *m, FILE *out)
+{
+    struct disks d = {0};
+    struct err e;
+    struct snap_set *s;
+    uint64_t done = atomic_load(&m->snap.done), all = atomic_load(&m->snap.all);
+
+    if (atomic_load(&m->snap.state) == SNAP_JOB_RUNNING) {
+        fprintf(out, "merging: %" PRIu64 " of %" PRIu64 " MiB\n", done >> 20, all >> 20);
+        return;
+    }
+    join(m);
+    if (atomic_load(&m->snap.state) == SNAP_JOB_FAILED)
+        fprintf(out, "the last merge failed: %s\n", m->snap.err.msg);
+    s = writable_disks(m, &d, &e) ? set_of(m, &d, false, &e) : NULL;
+    if (s)
+        snap_list(s, out);
+    else
+        fprintf(out, "error: %s\n", e.msg);
+    snap_close(s);
+}
+
+void machine_snap(struct machine *m, const char *verb, const char *name, FILE *out)
+{
+    const char *what = NULL;
+    uint64_t pause = 0;
+    struct err e = {{0}};
+    bool ok;
+
+    if (!strcmp(verb, "list")) {
+        list(m, out);
+        return;
+    }
+    if (!name || (strcmp(verb, "take") && strcmp(verb, "delete"))) {
+        fputs("error: snap take NAME, snap delete NAME, or snap list\n", out);
+        return;
+    }
+    if (atomic_load(&m->snap.state) == SNAP_JOB_RUNNING) {
+        fputs("error: a merge is under way\n", out);
+        return;
+    }
+    ok = !strcmp(verb, "take") ? take(m, name, &pause, &e) : drop(m, name, &what, &e);
+    if (!ok)
+        fprintf(out, "error: %s\n", e.msg);
+    else if (what)
+        fprintf(out, "%s: %s\n", name, what);
+    else
+        fprintf(out, "%s: taken; the disks paused for %" PRIu64 ".%03" PRIu64 " ms\n", name, pause / 1000000,
+                pause / 1000 % 1000);
+}
+
+/* A take that a crash interrupted is completed before its disks are used. */
+bool machine_snap_recover(const struct machine_config *c, struct err *e)
+{
+    for (unsigned i = 0; i < c->drives; i++) {
+        char path[SNAP_PATH];
+        struct snap_set *s;
+
+        if (c->drive[i].node || !c->drive[i].file || !snap_find_set(c->drive[i].file, path) || !snap_interrupted(path))
+            continue;
+        s = snap_open(path, e);
+        if (!s)
+            return false;
+        snap_close(s);
+    }
+    return true;
+}
