@@ -57,6 +57,7 @@ struct image_options {
     const char *const *allowed; /* folders besides the image's own where named files may lie; NULL-terminated or NULL */
     uint64_t offset, length;    /* a byte range of the file; length 0: to its end */
     unsigned partition;         /* 1...: a partition of the file by its MBR or GPT; 0: none */
+    uint64_t table_cache;       /* bytes of a format's tables in memory; 0: for all of the disk, at most 32 MiB */
     struct image *file;         /* the format's bytes, already open; owned by the new image also when opening fails */
     /* A line for the person about something that is not an error (a mirror runs degraded); NULL: to stderr. */
     void (*notice)(void *arg, const char *line);

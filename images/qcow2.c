@@ -61,12 +61,13 @@ static uint64_t *load_table(struct qcow2 *q, uint64_t off, uint32_t n, struct er
 }
 
 /* L2 slices for the whole disk, within limits. */
-static bool load_tables(struct qcow2 *q, struct err *e)
+static bool load_tables(struct qcow2 *q, const struct image_options *o, struct err *e)
 {
     uint64_t l2 = clusters_for(q, q->img->size) << q->entry_bits;
     uint32_t slice = q->cluster_size < SLICE_MAX ? (uint32_t)q->cluster_size : SLICE_MAX;
 
     l2 = l2 < 16 * SLICE_MAX ? 16 * SLICE_MAX : l2 > L2_CACHE_MAX ? L2_CACHE_MAX : l2;
+    l2 = o->table_cache ? o->table_cache : l2;
     if (!slices_init(&q->l2, slice, l2) || !slices_init(&q->refs, slice, REF_CACHE) || !codec_init(q))
         return err_set(e, "disk image '%s': out of memory", q->img->path);
     q->l1 = load_table(q, q->l1_offset, q->l1_size, e);
@@ -126,7 +127,7 @@ static bool qcow2_open(struct image *img, const struct image_options *o, struct 
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->wake, NULL);
     img->priv = q;
-    if (!header_read(q, e) || !load_tables(q, e) || !open_below(q, o, e)) {
+    if (!header_read(q, e) || !load_tables(q, o, e) || !open_below(q, o, e)) {
         free_all(q);
         return false;
     }

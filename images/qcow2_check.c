@@ -514,12 +514,12 @@ bool check_at_open(struct qcow2 *q, struct err *e)
 {
     struct image_check res = {0};
     struct checker k = {.q = q, .res = &res, .quiet = true};
-    bool dirty = q->incompatible & INCOMPAT_DIRTY;
     int ret;
 
     pthread_mutex_lock(&q->lock);
     exclusive_begin(q);
-    ret = check(&k, IMAGE_FIX_LEAKS | (dirty ? IMAGE_FIX_ERRORS : 0));
+    ret = check(&k, IMAGE_FIX_LEAKS |
+                        IMAGE_FIX_ERRORS); /* errors: lazy refcounts, or a host that lost what it had synced */
     exclusive_end(q);
     pthread_mutex_unlock(&q->lock);
     if (ret)

@@ -183,6 +183,7 @@ static void job_end(struct qcow2 *q, struct job *j, bool failed)
 {
     struct limbo *l = failed || !j->freed.n ? NULL : malloc(sizeof *l);
 
+    q->leaked |= failed; /* what was written earlier may be lost with it: look at the next opening */
     slices_done(&q->refs, &j->refs, failed);
     slices_done(&q->l2, &j->l2, failed);
     sectors_done(&q->reftable_dirty, q->reftable_offset, q->reftable_size, &j->reftable, failed);
