@@ -92,7 +92,7 @@ static void finisher_codes(void **state)
 }
 
 /*
- * The program bumps a word of RAM that nothing is loaded to, and resets until it is 3; then it fails with that code:
+ * The program bumps a word of RAM that nothing is loaded to, and resets until it is 3 or more; then it fails with that code:
  * 3 << 16 | 0x3333.
  */
 static void reset_reloads_the_program_and_keeps_other_ram(void **state)
@@ -100,13 +100,13 @@ static void reset_reloads_the_program_and_keeps_other_ram(void **state)
     const char *file =
         PROGRAM("count", 0x808003b7 /* lui t2, 0x80800 */, 0x02039393 /* slli t2, t2, 32 */,
                 0x0203d393 /* srli t2, t2, 32 */, 0x0003a303 /* lw t1, 0(t2) */, 0x00130313 /* addi t1, t1, 1 */,
-                0x0063a023 /* sw t1, 0(t2) */, LUI_T0_TEST, 0x00300e13 /* li t3, 3 */, 0x01c30a63 /* beq t1, t3, +20 */,
+                0x0063a023 /* sw t1, 0(t2) */, LUI_T0_TEST, 0x00300e13 /* li t3, 3 */, 0x01c37a63 /* bgeu t1, t3, +20 */,
                 0x00007337, 0x7773031b, SW_T1_T0, SPIN, 0x01031313 /* slli t1, t1, 16 */, 0x00003eb7 /* lui t4, 3 */,
                 0x333e8e9b /* addiw t4, t4, 0x333 */, 0x01d36333 /* or t1, t1, t4 */, SW_T1_T0, SPIN);
 
     (void)state;
     CHECK_EQ(run("-accel interp", file), 3);
-    CHECK_EQ(run("-accel jit -smp 2", file), 3);
+    CHECK(run("-accel jit -smp 2", file) >= 3); /* both harts count, and may do so twice before one reads 3 */
 }
 
 /* Semihosting (RISC-V Semihosting 1.0): slli zero,zero,0x1f; ebreak; srai zero,zero,7 with a0 = 0x18, a1 = {0x20026, 9}. */
@@ -207,7 +207,7 @@ static void monitor_commands(void **state)
     CHECK_STR(words, "system_reset,system_powerdown,");
     words[0] = 0;
     monitor_complete("info m", add_word, words);
-    CHECK_STR(words, "mtree,mem,");
+    CHECK_STR(words, "mtree,mem,mirror,");
     machine_free(stopped);
     config_free(c);
     free(c);

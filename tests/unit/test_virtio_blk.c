@@ -465,6 +465,49 @@ static int tear_down(void **state)
     return unlink(path);
 }
 
+static void the_driver_sees_a_disk_grow(void **state)
+{
+    uint32_t before;
+    struct err e;
+
+    (void)state;
+    begin(0);
+    before = vg_rd(&g, 0x0fc); /* generation of the configuration */
+    CHECK_EQ(config(0, 8), SECTORS);
+    CHECK(block_resize(blk, 2 * SECTORS * 512, &e));
+    virtio_blk_resized(v);
+    CHECK_EQ(config(0, 8), 2 * SECTORS);
+    CHECK(vg_rd(&g, 0x0fc) != before);
+    CHECK_EQ(vg_rd(&g, 0x060) & 2, 2); /* a configuration interrupt (4.2.2) */
+    unsigned char buf[512] = {7};
+    CHECK_EQ(wr_sector(2 * SECTORS - 1, buf, 512), OK);
+    CHECK_EQ(wr_sector(2 * SECTORS, buf, 512), IOERR);
+    end();
+}
+
+static void block_sizes_are_as_asked(void **state)
+{
+    struct virtio_blk_options o = {.block_size = 4096, .physical_size = 16384, .writethrough = true};
+    unsigned char buf[4096] = {0};
+    struct err e;
+
+    (void)state;
+    begin_with(false, UINT64_C(1) << F_FLUSH | UINT64_C(1) << F_CONFIG_WCE, o, (struct block_options){0});
+    CHECK_EQ(config(20, 4), 4096);
+    CHECK_EQ(config(24, 1), 2); /* four blocks in a physical one */
+    CHECK_EQ(config(32, 1), 0); /* the write cache starts switched off */
+    CHECK_EQ(rd_sector(8, buf, 4096), OK);
+    CHECK_EQ(rd_sector(1, buf, 4096), IOERR);
+    CHECK_EQ(rd_sector(8, buf, 512), IOERR);
+    o.block = blk;
+    o.block_size = 1000;
+    CHECK(!virtio_blk_new(&g.env, "other", &o, &e));
+    o.block_size = 4096;
+    o.physical_size = 512;
+    CHECK(!virtio_blk_new(&g.env, "other", &o, &e));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +526,8 @@ int main(void)
         cmocka_unit_test(reset_with_requests_in_flight),
         cmocka_unit_test(freed_with_requests_in_flight),
         cmocka_unit_test(packed_ring_with_event_index),
+        cmocka_unit_test(the_driver_sees_a_disk_grow),
+        cmocka_unit_test(block_sizes_are_as_asked),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
