@@ -1,8 +1,9 @@
 /*
  * Proof by power cuts: nothing that a guest flushed is lost, and no cut leaves an image corrupt.
  *
- * Random work runs on an image whose file records every request (host.c). For each prefix of the recording, and for
- * sampled states that reordering and torn writes can leave (states.c), the file is made anew and judged:
+ * Random work runs on an image whose file records every request (host.c). For each prefix of the recording (of long
+ * files, that is large clusters, one in so many as the file has MiB), for sampled states that reordering and torn
+ * writes can leave (states.c), and for cuts in the midst of their repair, the file is made anew and judged:
  *   - our check finds no corruption in it as it is (leaks are allowed; a dirty image of lazy refcounts is judged after
  *     its repair), and on a sample qemu-img check counts the same;
  *   - it opens, every sector reads as the belief allows (belief.h), each snapshot is there whole;
@@ -14,7 +15,17 @@
 
 #include "tests/disk/judge.h"
 
-enum { STEPS_MAX = 48, THREADS = 3, THREAD_STEPS = 5, FAILURES_MAX = 5, QEMU_EVERY = 50, HEADER_FEATURES = 79 };
+enum {
+    PROGRESS = 10000,
+    STEPS_MAX = 48,
+    THREADS = 3,
+    THREAD_STEPS = 5,
+    FAILURES_MAX = 5,
+    QEMU_EVERY = 50,
+    REPAIR_EVERY = 60,
+    REPAIR_CUTS = 8,
+    HEADER_FEATURES = 79
+};
 
 struct crash {
     const struct proof_options *o;
@@ -33,7 +44,7 @@ struct crash {
     struct rng rng;
     uint64_t *seen; /* hashes of the states of this workload */
     size_t seen_cap, seen_n;
-    uint64_t workloads, total, prefixes, qemu, leaky, dirty, failures, refused;
+    uint64_t workloads, total, repairs, prefixes, qemu, leaky, dirty, failures, refused;
     uint64_t belief_version, workload_seed;
     struct judge judge;
 };
@@ -109,15 +120,52 @@ static bool state_judge(struct crash *c, const struct bytes *state, bool dirty)
     return judge_recovers(&c->judge, state);
 }
 
+static bool is_dirty(const struct crash *c, const struct bytes *b)
+{
+    return is_qcow2(c) && b->size > HEADER_FEATURES && c->w.shape.v3 && b->data[HEADER_FEATURES] & 1;
+}
+
+/* The power goes again while the image is repaired, at sampled moments. */
+static bool repair_judge(struct crash *c, const struct bytes *state)
+{
+    struct image *mem = memory_new(state->data, state->size);
+    struct recording log;
+    struct states s;
+    struct bytes cut = {0};
+    struct err e;
+    char name[100];
+    bool ok = true;
+
+    recording_init(&log);
+    image_close(shape_open(&c->w.shape, recorder_new(mem, &log), c->o->dir, NULL, &e));
+    states_init(&s, &log, state->data, state->size);
+    while (ok && s.at < log.n) {
+        states_step(&s);
+        if (log.n > REPAIR_CUTS && !rng_one_in(&c->rng, log.n / REPAIR_CUTS))
+            continue;
+        states_variant(&s, &c->rng, &cut, name, sizeof name);
+        c->total += 2;
+        c->repairs += 2;
+        ok = state_judge(c, &s.live, is_dirty(c, &s.live)) && state_judge(c, &cut, is_dirty(c, &cut));
+    }
+    if (!ok)
+        note("the next one is of a cut in the midst of its repair");
+    free(cut.data);
+    states_fini(&s);
+    recording_free(&log);
+    image_close(mem);
+    return ok;
+}
+
 static void state_count(struct crash *c, const struct bytes *state, const char *variant)
 {
-    bool dirty = is_qcow2(c) && state->size > HEADER_FEATURES && c->w.shape.v3 && state->data[HEADER_FEATURES] & 1;
+    bool dirty = is_dirty(c, state);
 
     if (seen_before(c, hash_bytes(state->data, state->size, c->belief_version) | 1))
         return;
     c->total++;
     c->dirty += dirty;
-    if (!state_judge(c, state, dirty))
+    if (!state_judge(c, state, dirty) || (rng_one_in(&c->rng, REPAIR_EVERY) && !repair_judge(c, state)))
         crash_failed(c, state, variant);
 }
 
@@ -277,10 +325,14 @@ static void explore(struct crash *c)
     char name[100];
 
     for (size_t k = 0; c->failures < FAILURES_MAX; k++) {
+        bool now = rng_one_in(&c->rng, 1 + (c->states.live.size >> 20));
+
         believe(c);
-        c->prefixes++;
-        state_count(c, &c->states.live, "all requests kept");
-        for (unsigned v = 0; c->states.at > c->states.epoch && v < 2; v++) {
+        if (now) {
+            c->prefixes++;
+            state_count(c, &c->states.live, "all requests kept");
+        }
+        for (unsigned v = 0; now && c->states.at > c->states.epoch && v < 2; v++) {
             states_variant(&c->states, &c->rng, &state, name, sizeof name);
             state_count(c, &state, name);
         }
@@ -342,11 +394,17 @@ bool proof_crash(const struct proof_options *o)
     if (!c)
         abort();
     c->o = o;
-    for (uint64_t seed = o->seed; c->total < o->count && c->failures < FAILURES_MAX; seed++)
+    for (uint64_t seed = o->seed; c->total < o->count && c->failures < FAILURES_MAX; seed++) {
+        uint64_t before = c->total / PROGRESS;
+
         workload_run(c, seed);
+        if (c->total / PROGRESS != before)
+            note("%" PRIu64 " states so far, %" PRIu64 " bad", c->total, c->failures);
+    }
     note("%s: %" PRIu64 " states (%" PRIu64 " prefixes) of %" PRIu64 " workloads from seed %" PRIu64 "; %" PRIu64
-         " with leaks, %" PRIu64 " dirty, %" PRIu64 " also checked by qemu-img; %" PRIu64 " steps refused",
-         o->format, c->total, c->prefixes, c->workloads, o->seed, c->leaky, c->dirty, c->qemu, c->refused);
+         " with leaks, %" PRIu64 " dirty, %" PRIu64 " in repair, %" PRIu64 " also checked by qemu-img; %" PRIu64
+         " steps refused",
+         o->format, c->total, c->prefixes, c->workloads, o->seed, c->leaky, c->dirty, c->repairs, c->qemu, c->refused);
     pass = c->failures == 0;
     free(c);
     return pass;

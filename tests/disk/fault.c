@@ -14,7 +14,7 @@
 
 #include "tests/disk/judge.h"
 
-enum { STEPS = 30, FAILURES_MAX = 5, TRIES = 1000 };
+enum { STEPS = 30, FAILURES_MAX = 5, TRIES = 1000, PROGRESS = 10000 };
 
 struct run {
     const struct proof_options *o;
@@ -240,9 +240,14 @@ bool proof_fault(const struct proof_options *o)
     if (!r)
         abort();
     r->o = o;
-    for (r->seed = o->seed; t.runs < o->count && t.failures < FAILURES_MAX; r->seed++)
+    for (r->seed = o->seed; t.runs < o->count && t.failures < FAILURES_MAX; r->seed++) {
+        uint64_t before = t.runs / PROGRESS;
+
         if (!workload_faults(r, &t))
             t.failures++;
+        if (t.runs / PROGRESS != before)
+            note("%" PRIu64 " runs so far, %" PRIu64 " bad", t.runs, t.failures);
+    }
     note("%s: %" PRIu64 " runs from seed %" PRIu64 ", %" PRIu64 " host calls failed, %" PRIu64 " steps saw an error",
          o->format, t.runs, o->seed, t.faults, t.seen);
     free(r);

@@ -14,7 +14,7 @@
 
 #include "tests/disk/sequence.h"
 
-enum { STEPS_LEAST = 3, STEPS_MORE = 14, FAILURES_MAX = 5, JOBS = 6 };
+enum { STEPS_LEAST = 3, STEPS_MORE = 14, FAILURES_MAX = 5, JOBS = 6, PROGRESS = 100 };
 
 struct totals {
     struct done did;
@@ -63,6 +63,9 @@ static void run(const struct proof_options *o, uint64_t first, uint64_t step, st
                 break;
         }
         sequence_end(q);
+        if (t->ran % PROGRESS == 0)
+            note("%" PRIu64 " sequences so far (of those with every %" PRIu64 ". seed), %" PRIu64 " differences",
+                 t->ran, step, t->failures);
     }
     t->did = q->did;
     free(q);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "images/block.h"
 #include "tests/disk/sequence.h"
 
 void noise_fill(uint8_t *buf, uint64_t off, uint64_t len, uint8_t byte)
@@ -47,7 +48,85 @@ static int our_write(struct image *img, const struct op *op)
     return ret;
 }
 
-bool ours_batch(struct sequence *q, struct op *ops, unsigned n)
+/* --- as devices do it: requests to the block layer, side by side unless they overlap ------------------------------ */
+
+struct flight {
+    struct block_req req;
+    struct iovec iov;
+    struct op *op;
+    bool done;
+};
+
+static void flight_done(struct block_req *r, int result)
+{
+    struct flight *f = r->arg;
+
+    f->op->result = result;
+    __atomic_store_n(&f->done, true, __ATOMIC_RELEASE);
+}
+
+static void flight_begin(struct block *b, struct flight *f, struct op *op)
+{
+    static const enum block_op kinds[] = {
+        [OP_WRITE] = BLOCK_WRITE,     [OP_NOISE] = BLOCK_WRITE, [OP_ZERO] = BLOCK_WRITE_ZEROES,
+        [OP_DISCARD] = BLOCK_DISCARD, [OP_FLUSH] = BLOCK_FLUSH,
+    };
+
+    *f = (struct flight){.op = op};
+    f->req =
+        (struct block_req){.op = kinds[op->kind], .offset = op->off, .len = op->len, .done = flight_done, .arg = f};
+    if (op->kind == OP_FLUSH)
+        f->req.offset = f->req.len = 0;
+    if (op->kind == OP_WRITE || op->kind == OP_NOISE) {
+        f->iov = (struct iovec){malloc(op->len), op->len};
+        if (!f->iov.iov_base)
+            abort();
+        if (op->kind == OP_NOISE)
+            noise_fill(f->iov.iov_base, op->off, op->len, op->byte);
+        else
+            memset(f->iov.iov_base, op->byte, op->len);
+        f->req.iov = &f->iov;
+        f->req.iovcnt = 1;
+        f->req.flags = op->flag ? BLOCK_FUA : 0;
+    } else if (op->kind == OP_ZERO) {
+        f->req.flags = op->flag ? BLOCK_MAY_UNMAP : 0;
+    }
+    block_submit(b, &f->req);
+}
+
+static bool in_the_way(const struct flight *f, unsigned n, const struct op *op)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!__atomic_load_n(&f[i].done, __ATOMIC_ACQUIRE) && f[i].op->off < op->off + op->len &&
+            op->off < f[i].op->off + f[i].op->len)
+            return true;
+    return false;
+}
+
+static bool block_batch(struct sequence *q, struct op *ops, unsigned n)
+{
+    struct block_options o = {.path = top(q)->path, .format = top(q)->format};
+    struct flight f[BATCH_MAX];
+    struct err e = {{0}};
+    struct block *b;
+
+    o.aio = rng_one_in(&q->rng, 2) ? AIO_AUTO : AIO_THREADS;
+    b = block_open(&o, &e);
+    if (!b)
+        return failed(q, "our block layer cannot open it: %.800s", e.msg);
+    for (unsigned i = 0; i < n; i++) {
+        if (in_the_way(f, i, &ops[i]))
+            block_drain(b);
+        flight_begin(b, &f[i], &ops[i]);
+    }
+    block_drain(b);
+    block_close(b);
+    for (unsigned i = 0; i < n; i++)
+        free(f[i].iov.iov_base);
+    return true;
+}
+
+static bool image_batch(struct sequence *q, struct op *ops, unsigned n)
 {
     struct image *img = layer_open(q, top(q), true);
 
@@ -72,6 +151,23 @@ bool ours_batch(struct sequence *q, struct op *ops, unsigned n)
         return false;
     image_close(img);
     return true;
+}
+
+static bool block_can(const struct op *op) { return op->kind != OP_COMPRESSED && op->kind != OP_REOPEN; }
+
+/* Half of the batches go through the block layer as far as it has such operations. */
+bool ours_batch(struct sequence *q, struct op *ops, unsigned n)
+{
+    bool ok = true;
+
+    if (rng_one_in(&q->rng, 2))
+        return image_batch(q, ops, n);
+    for (unsigned i = 0, run; ok && i < n; i += run) {
+        for (run = 1; i + run < n && block_can(&ops[i + run]) == block_can(&ops[i]); run++)
+            continue;
+        ok = (block_can(&ops[i]) ? block_batch : image_batch)(q, ops + i, run);
+    }
+    return ok;
 }
 
 /* --- qemu-io: one process, commands on its standard input, one line of output each ------------------------------- */
