@@ -154,20 +154,26 @@ static void cut_end(struct qcow2 *q)
         q->file->ops->resize(q->file, used << q->cluster_bits, PREALLOC_OFF, true, &e); /* failing, it stays long */
 }
 
+int q_finish(struct qcow2 *q)
+{
+    int ret;
+
+    if (!q->prepared || q->broken)
+        return q->broken;
+    q->incompatible &= ~(uint64_t)INCOMPAT_DIRTY; /* in memory: now the refcounts are written too */
+    ret = q_settle(q);
+    if (ret)
+        return ret;
+    cut_end(q);
+    return q->leaked ? 0 : header_finish(q);
+}
+
 static void qcow2_close(struct image *img)
 {
     struct qcow2 *q = img->priv;
-    int ret;
 
     pthread_mutex_lock(&q->lock);
-    if (q->prepared && !q->broken) {
-        q->incompatible &= ~(uint64_t)INCOMPAT_DIRTY; /* in memory: now the refcounts are written too */
-        ret = q_settle(q);
-        if (!ret)
-            cut_end(q);
-        if (!ret && !q->leaked)
-            header_finish(q); /* failing, the next opening looks for leaks */
-    }
+    q_finish(q); /* failing, the next opening looks for leaks */
     pthread_mutex_unlock(&q->lock);
     free_all(q);
 }

@@ -13,7 +13,7 @@
  * never an L2 entry before its data. A cluster freed is handed out again only when the table that named it is gone from
  * the file and every request that may still hold its place has ended (struct io, struct freed).
  *
- * What is not one L2 entry (snapshots, shrinking, a rebuild of the refcounts) is prepared in new clusters beside what is
+ * What is not one L2 entry (snapshots, a rebuild of the refcounts) is prepared in new clusters beside what is
  * in use, refcounts included (qcow2_txn.c), and takes effect by one write of the header's first sector.
  *
  * An image in use carries a mark in a header extension of ours, flushed before its first change and taken away by a clean
@@ -229,6 +229,9 @@ struct qcow2 {
 
     struct codec *codec;
 };
+
+/* qcow2.c: all to the file, and the image is clean; nothing is in flight */
+int q_finish(struct qcow2 *q);
 
 /* qcow2_header.c */
 bool header_read(struct qcow2 *q, struct err *e);

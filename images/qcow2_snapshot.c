@@ -235,7 +235,7 @@ bool q_snapshot_view(struct image *img, const char *id_or_name, struct err *e)
     pthread_mutex_lock(&q->lock);
     exclusive_begin(q);
     i = snapshot_find(q, id_or_name);
-    ret = i < 0 ? -ENOENT : q->prepared ? q_settle(q) : 0;
+    ret = i < 0 ? -ENOENT : q_finish(q);
     if (!ret)
         ret = snapshot_l1(q, &q->snapshots[i], &l1);
     if (!ret && q->snapshots[i].disk_size > (uint64_t)q->snapshots[i].l1_size << (q->l2_bits + q->cluster_bits)) {

@@ -138,6 +138,16 @@ static void sizes_change_with_snapshots(void **state)
     image_close(img);
     qimg_check("r.qcow2");
     img = qopen("r.qcow2", (struct image_options){0});
+    pattern_write(img, 0, 512, 7); /* changed, then looked at as it was */
+    must(img->ops->snapshot_view(img, "large", &e), &e);
+    CHECK_EQ(img->size, 6 * MIB);
+    pattern_check(img, 5 * MIB, MIB, 2);
+    pattern_check(img, 0, 2 * MIB, 1);
+    CHECK(image_pwrite(img, &e, 0, 512, 0) < 0);
+    image_close(img);
+    qimg_check("r.qcow2");
+    img = qopen("r.qcow2", (struct image_options){0});
+    pattern_check(img, 0, 512, 7);
     must(img->ops->snapshot_apply(img, "large", &e), &e);
     CHECK_EQ(img->size, 6 * MIB);
     pattern_check(img, 5 * MIB, MIB, 2);
