@@ -434,7 +434,7 @@ static int pass(struct checker *k, unsigned fix)
     return ret;
 }
 
-static int repair(struct checker *k, unsigned fix)
+static int repair(struct checker *k, unsigned fix, bool sound)
 {
     struct image_check scratch = {0};
     struct checker quiet = {.q = k->q, .res = &scratch, .quiet = true};
@@ -444,7 +444,7 @@ static int repair(struct checker *k, unsigned fix)
         ret = rebuild(k);
     if (!ret)
         ret = q_settle(k->q);
-    if (!ret && fix & IMAGE_FIX_ERRORS)
+    if (!ret && (fix & IMAGE_FIX_ERRORS || sound)) /* a leak gone from a cluster in use changes its flag */
         ret = check_flags(&quiet, true);
     return ret ? ret : q_settle(k->q);
 }
@@ -455,6 +455,7 @@ static int check(struct checker *k, unsigned fix)
     struct qcow2 *q = k->q;
     struct image_check before;
     struct err e;
+    bool sound;
     int ret = q->prepared ? q_settle(q) : 0;
 
     if (!ret && fix && !q->prepared) {
@@ -465,10 +466,11 @@ static int check(struct checker *k, unsigned fix)
         ret = pass(k, fix);
     if (!ret && !fix)
         return check_flags(k, false);
+    sound = !k->res->corruptions;
     if (!ret)
         ret = check_flags(k, false);
     if (!ret)
-        ret = repair(k, fix);
+        ret = repair(k, fix, sound);
     if (ret)
         return ret;
     before = *k->res;

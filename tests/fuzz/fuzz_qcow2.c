@@ -185,6 +185,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         memcpy(kept, mem_image_bytes(file), len); /* as after a crash */
         image_close(img);
+        img = open_file(kept, len, false, true, &file);
+        if (sound &&
+            (!img || (corruptions(img, &checked) && !img->dirty) || !checked)) /* lazy refcounts may be wrong */
+            abort();
+        image_close(img);
         img = open_file(kept, len, false, false, &file);
         if (sound && (!img || corruptions(img, &checked) || !checked))
             abort();

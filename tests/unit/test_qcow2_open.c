@@ -218,6 +218,11 @@ static void check_finds_and_repairs_what_qemu_img_finds(void **state)
     same_check("x.qcow2");
     repair("x.qcow2", IMAGE_FIX_LEAKS, 0, 1);
     qimg_check("x.qcow2");
+    poke("x.qcow2", 0x2000 + 2 * 20, 2, 2); /* a leak of a cluster in use, whose flag agrees with it */
+    poke("x.qcow2", 0x4000 + 8 * 15, 20 << 12, 8);
+    same_check("x.qcow2");
+    repair("x.qcow2", IMAGE_FIX_LEAKS, 1, 1);
+    qimg_check("x.qcow2");
     poke("x.qcow2", 0x2000 + 2 * 9, 0, 2);
     poke("x.qcow2", 0x2000 + 2 * 10, 2, 2);
     poke("x.qcow2", 0x2000 + 2 * 101, 5, 2);
