@@ -115,6 +115,7 @@ for round in $(seq 0 $((count - 1))); do
         new_image $((round / 6 + 1)) || break
     }
     records=$((records + $(grep -ac '^SYNCED' "$work/console.now")))
+    [ $((round % 10)) != 9 ] || echo "# $killed kills so far, $records records reported, $failures bad rounds"
 done
 echo "# $format: $killed kills, $records records reported, $failures bad rounds${FIO_ROOT:+, with fio}"
 [ $failures = 0 ] && [ "$killed" = "$count" ]

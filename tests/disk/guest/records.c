@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -153,6 +154,7 @@ static void writer(const char *dir, uint32_t me, long seconds)
         snprintf(line, sizeof line, "SYNCED %u %llu\n", me, (unsigned long long)number);
         if (write(1, line, strlen(line)) < 0)
             die("console");
+        tcdrain(1); /* said before the next is begun: the judge knows of one record under way, no more */
     }
     exit(0);
 }
