@@ -125,7 +125,8 @@ static double seconds(void)
 
 static bool run(struct img_args *a, struct bench *b, bool direct, struct err *e)
 {
-    unsigned threads = direct ? DIRECT_THREADS : job_threads(NULL, e);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = direct ? DIRECT_THREADS : cores > 0 && cores < 16 ? (unsigned)cores : 16;
     uint64_t size = image_size(b->img);
     struct job j;
     double start;

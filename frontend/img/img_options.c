@@ -34,11 +34,12 @@ TEXT(cache)
 TEXT(source_cache)
 TEXT(repair)
 TEXT(snapshot)
-TEXT(sparse) TEXT(parallel) TEXT(rate) TEXT(preallocation) TEXT(size) TEXT(aio) TEXT(start) TEXT(length) TEXT(count)
-    TEXT(depth) TEXT(offset) TEXT(buffer) TEXT(step) TEXT(pattern) TEXT(flush_interval) FLAG(help) FLAG(quiet)
-        FLAG(progress) FLAG(image_opts) FLAG(target_image_opts) FLAG(share) FLAG(unsafe) FLAG(backing_chain)
-            FLAG(compress) FLAG(no_create) FLAG(target_is_zero) FLAG(oob_writes) FLAG(copy_range) FLAG(salvage)
-                FLAG(shrink) FLAG(drop) FLAG(strict) FLAG(write) FLAG(no_drain) FLAG(native) FLAG(trust_paths)
+TEXT(sparse)
+TEXT(parallel) TEXT(rate) TEXT(preallocation) TEXT(size) TEXT(aio) TEXT(start) TEXT(length) TEXT(count) TEXT(depth)
+    TEXT(offset) TEXT(buffer) TEXT(step) TEXT(pattern) TEXT(flush_interval) FLAG(help) FLAG(quiet) FLAG(progress)
+        FLAG(image_opts) FLAG(target_image_opts) FLAG(share) FLAG(unsafe) FLAG(backing_chain) FLAG(compress)
+            FLAG(no_create) FLAG(target_is_zero) FLAG(oob_writes) FLAG(copy_range) FLAG(salvage) FLAG(shrink) FLAG(drop)
+                FLAG(strict) FLAG(write) FLAG(no_drain) FLAG(native) FLAG(trust_paths)
 
     /* -o may be given several times. */
     static bool set_options(void *ctx, const char *arg, struct err *e)
@@ -185,7 +186,7 @@ static const struct option_row convert_rows[] = {
     {"S|sparse-size", "SIZE", "runs of zeroes from so many bytes on become holes (default 4k; 0: allocate all)",
      set_sparse, NULL},
     {"l|source-snapshot", "NAME", "convert that internal snapshot", set_snapshot, NULL},
-    {"m|parallel", "N", "threads, 1 to 16 (default: one a core)", set_parallel, NULL},
+    {"m|parallel", "N", "threads, 1 to 16 (default: two a core)", set_parallel, NULL},
     {"W|oob-writes", NULL, "write out of order (always so here)", set_oob_writes, NULL},
     {"C|copy-range-offloading", NULL, "let the host's file system copy or share blocks", set_copy_range, NULL},
     {"r|rate-limit", "RATE", "at most so many bytes a second", set_rate, NULL},

@@ -72,7 +72,7 @@ void job_step(struct job *j, uint64_t bytes)
 unsigned job_threads(const char *parallel, struct err *e)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t n = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (uint64_t)cores;
+    uint64_t n = cores < 1 ? 2 : 2 * cores > THREADS_MAX ? THREADS_MAX : 2 * (uint64_t)cores;
 
     if (parallel && !img_parse_count(parallel, "number of coroutines", 1, THREADS_MAX, &n, e))
         return 0;

@@ -44,7 +44,7 @@ void job_fail(struct job *j, const char *fmt, ...) __attribute__((format(printf,
 bool job_stopped(struct job *j);
 void job_step(struct job *j, uint64_t bytes);
 
-/* How many threads the host's cores ask for, or what -m says (1 to 16). 0 with e set: not a number. */
+/* Two threads a core (some wait for the disk while others compute), or what -m says: 1 to 16. 0 with e set: not a number. */
 unsigned job_threads(const char *parallel, struct err *e);
 
 #endif

@@ -288,6 +288,24 @@ def chains():
     compacted()
 
 
+def damaged():
+    """A refcount too many, then one too few, in an image whose first refcount block is its third cluster, as in both tools'."""
+    lost, missing = "write -P 1 131137 1", "write -P 0 131081 1"  # of cluster 32, and of cluster 4, which holds data or a table
+    scenario("check finds lost clusters: 3, and frees them", ["img create -q -f qcow2 x 16M", io(["write -q 0 256k", "flush"], "x", "qcow2"),
+             io([lost], "x", "raw"), "!img check x", "!img check --output=json x", "!img check -q x", "!img check -r leaks x", "img check x"],
+             [("x", "qcow2")], [("x", "qcow2")])
+    scenario("check finds corruption: 2, and corrects it", ["img create -q -f qcow2 x 16M", io(["write -q 0 256k", "flush"], "x", "qcow2"),
+             io([missing], "x", "raw"), "!img check x", "!img check --output=json x", "!img check -r all x", "img check x"],
+             [("x", "qcow2")], [("x", "qcow2")])
+    with tempfile.TemporaryDirectory() as d:  # what each says of the same damage
+        for line in ("img create -q -f qcow2 x 16M", io(["write -q 0 256k"], "x", "qcow2"), io([lost], "x", "raw"),
+                     "img create -q -f qcow2 y 16M", io(["write -q 0 256k"], "y", "qcow2"), io([missing], "y", "raw")):
+            run(THEIRS, line, d)
+        for line in ("img check x", "img check --output=json x", "img check y", "img check --output=json y"):
+            want, got = run(THEIRS, line, d), run(OURS, line, d)
+            ok(want[0] == got[0] and steady(want[1]) == steady(got[1]), f"of a damaged image as QEMU's: {line}", difference(line, want, got))
+
+
 def compacted():
     with tempfile.TemporaryDirectory() as d:
         run(THEIRS, "img create -q -f qcow2 -o cluster_size=4k,compression_type=zstd,refcount_bits=8 x 16M", d)
@@ -380,7 +398,7 @@ def main():
     OLD = int(re.search(r"version (\d+)", run(THEIRS, "img --version", "/")[1])[1]) < 9
     formats = [f for f in VARIANTS if run(OURS, f"img create -f {f} -o help x", "/")[0] == 0]
     only = sys.argv[1:]
-    for part in (helps, mistakes, maps, raw_tools, chains, interrupted):
+    for part in (helps, mistakes, maps, raw_tools, chains, damaged, interrupted):
         if not only or part.__name__ in only:
             part()
     for part in (formats_alone, conversions):
