@@ -21,8 +21,11 @@ static size_t place(const struct owner_map *m, uint64_t key)
 static bool grow(struct owner_map *m)
 {
     struct owner_map old = *m;
+    size_t live = 0;
 
-    m->room = old.room ? 2 * old.room : 256;
+    for (size_t i = 0; i < old.room; i++)
+        live += old.kind[i] != OWNER_NONE;
+    m->room = !old.room ? 256 : live > old.room / 4 ? 2 * old.room : old.room;
     m->key = calloc(m->room, sizeof *m->key);
     m->kind = calloc(m->room, 1);
     if (!m->key || !m->kind) {
@@ -31,12 +34,14 @@ static bool grow(struct owner_map *m)
         *m = old;
         return false;
     }
+    m->used = 0;
     for (size_t i = 0; i < old.room; i++)
-        if (old.key[i]) {
+        if (old.kind[i] != OWNER_NONE) {
             size_t to = place(m, old.key[i]);
 
             m->key[to] = old.key[i];
             m->kind[to] = old.kind[i];
+            m->used++;
         }
     free(old.key);
     free(old.kind);
