@@ -156,8 +156,6 @@ static bool open_overlays(struct snap_set *s, struct image *img[SNAP_DISKS], str
     return true;
 }
 
-static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
-
 static int flush_top(struct block *b)
 {
     struct image *img = block_image(b);
@@ -172,9 +170,17 @@ static bool swap_all(struct snap_set *s, const struct disks *d, struct image *im
         if (flush_top(d->block[i]))
             return err_set(e, "a disk cannot be flushed");
     for (unsigned i = 0; i < d->n; i++) {
+        char layer[2 * SNAP_PATH], *name;
+
         if (!snap_take_swap(s, i, e))
             return false;
         img[i]->backing = block_set_image(d->block[i], img[i]);
+        snap_full_path(s, snap_node(s, s->journal.id)->layer[i], layer);
+        name = strdup(layer);
+        if (name) { /* what it is called now */
+            free(img[i]->backing->path);
+            img[i]->backing->path = name;
+        }
         img[i] = NULL;
     }
     return true;
@@ -219,7 +225,7 @@ static bool take(struct machine *m, const char *name, uint64_t *pause_ns, struct
 /* --- delete --- */
 
 /* The merge of one disk's layer up into its live top image. */
-static bool merge_disk(struct machine *m, struct block *b, const struct snap_node *below, unsigned i, struct err *e)
+static bool merge_disk(struct machine *m, struct block *b, struct err *e)
 {
     uint64_t off = 0, end = 1;
     bool ok = true;
@@ -237,9 +243,7 @@ static bool merge_disk(struct machine *m, struct block *b, const struct snap_nod
         if (ok && off >= end) {
             struct image *old = top->backing;
 
-            ok = (!top->ops->flush(top) || err_set(e, "%s: cannot flush", top->path)) &&
-                 top->ops->set_backing(top, below ? base_name(below->layer[i]) : NULL, below ? below->format[i] : NULL,
-                                       e);
+            ok = (!top->ops->flush(top) || err_set(e, "%s: cannot flush", top->path)) && snap_skip_layer(top, old, e);
             if (ok) {
                 top->backing = old->backing;
                 old->backing = NULL;
@@ -257,11 +261,11 @@ static void *merge_main(void *arg)
 {
     struct machine *m = arg;
     struct snap_set *s = m->snap.set;
-    struct snap_node *n = snap_node(s, m->snap.id), *below = snap_node(s, n->parent);
+    struct snap_node *n = snap_node(s, m->snap.id);
     bool ok = true;
 
     for (unsigned i = 0; ok && i < s->disks; i++)
-        ok = merge_disk(m, m->snap.block[i], below, i, &m->snap.err);
+        ok = merge_disk(m, m->snap.block[i], &m->snap.err);
     for (unsigned i = 0; ok && i < s->disks; i++) {
         char path[2 * SNAP_PATH];
 

@@ -100,6 +100,7 @@ bool snap_delete_head(struct snap_set *s, struct snap_head *h, struct err *e);
 bool snap_space(const char *path, uint64_t need, struct err *e); /* is there so much room where path lies? */
 /* Copy what lower holds and upper lacks in [*off, ...), at most max bytes of it; *off moves on, to the end when done. */
 bool snap_pull_step(struct image *upper, struct image *lower, uint64_t *off, uint64_t max, struct err *e);
+bool snap_skip_layer(struct image *upper, struct image *lower, struct err *e); /* then: name lower's backing file */
 uint64_t snap_pull_bytes(struct image *upper, struct image *lower); /* how much that is */
 
 #endif

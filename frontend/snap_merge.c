@@ -128,6 +128,18 @@ bool snap_pull_step(struct image *upper, struct image *lower, uint64_t *off, uin
     return ok;
 }
 
+/* Both lie in one folder, so what lower calls its backing file is it for upper too; none, or one from before the set. */
+bool snap_skip_layer(struct image *upper, struct image *lower, struct err *e)
+{
+    const char *name = NULL, *format = NULL;
+
+    if (!lower->ops->backing_name || !lower->ops->backing_name(lower, &name, &format))
+        name = format = NULL;
+    if (name && !format && lower->backing)
+        format = lower->backing->ops->format;
+    return upper->ops->set_backing(upper, name, format, e);
+}
+
 /* --- one disk of a delete --- */
 
 struct merge {
@@ -162,7 +174,6 @@ static bool advance(struct merge *m, uint64_t by, struct err *e)
 
 static bool pull(struct merge *m, unsigned i, struct err *e)
 {
-    const struct snap_node *below = snap_node(m->s, m->n->parent);
     const char *named, *format;
     char path[2 * SNAP_PATH];
     struct image *c;
@@ -179,8 +190,7 @@ static bool pull(struct merge *m, unsigned i, struct err *e)
             ok = snap_pull_step(c, c->backing, &off, CHUNK, e) && advance(m, CHUNK, e);
         }
         ok = ok && (!c->ops->flush(c) || err_set(e, "%s: cannot flush", path));
-        ok =
-            ok && c->ops->set_backing(c, below ? base_name(below->layer[i]) : NULL, below ? below->format[i] : NULL, e);
+        ok = ok && snap_skip_layer(c, c->backing, e);
     } else {
         ok = true;
     }

@@ -327,6 +327,31 @@ bool snap_branch(struct snap_set *s, struct snap_node *n, const char *name, stru
 
 /* --- after a crash --- */
 
+/* The size of the disk at path, 0 with e set: also when somebody works with it. */
+static uint64_t idle_size(const char *path, const char *format, struct err *e)
+{
+    struct image *img = image_open(path, &(struct image_options){.format = format, .no_backing = true}, e);
+    uint64_t size = img ? image_size(img) : 0;
+
+    image_close(img);
+    return size;
+}
+
+/* A head that is to start anew is not in use: a machine that runs on it would go on in a file without a name. */
+static bool head_idle(struct snap_set *s, struct err *e)
+{
+    const struct snap_head *h = snap_head(s, s->journal.head, e);
+
+    for (unsigned i = 0; h && i < s->disks; i++) {
+        char path[2 * SNAP_PATH];
+
+        snap_full_path(s, h->path[i], path);
+        if (snap_exists(path) && !idle_size(path, "qcow2", e))
+            return false;
+    }
+    return h != NULL;
+}
+
 static bool finish_take(struct snap_set *s, struct err *e)
 {
     struct snap_head *h = snap_head(s, s->journal.head, e);
@@ -346,7 +371,7 @@ static bool finish_take(struct snap_set *s, struct err *e)
             unlink(fresh);
             continue; /* swapped already */
         }
-        size = size_of(top, n->format[i], e);
+        size = idle_size(top, n->format[i], e);
         if (!size || !make_overlay(fresh, layer, n->format[i], size, e) || !snap_take_swap(s, i, e))
             return false;
     }
@@ -357,7 +382,9 @@ bool snap_recover(struct snap_set *s, struct err *e)
 {
     switch (s->journal.op) {
     case SNAP_TAKE: return finish_take(s, e) || err_prefix(e, "a take was interrupted and cannot be completed");
-    case SNAP_RESET: return reset_head(s, e) || err_prefix(e, "a restore was interrupted and cannot be completed");
+    case SNAP_RESET:
+        return (head_idle(s, e) && reset_head(s, e)) ||
+               err_prefix(e, "a restore was interrupted and cannot be completed");
     default: return true; /* a delete goes on with the next delete; until then every state is whole */
     }
 }

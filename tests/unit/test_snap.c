@@ -179,6 +179,60 @@ static void a_delete_that_was_stopped_goes_on(void **state)
     CHECK_EQ(get(disk, 0), 3);
 }
 
+/* The disk's own backing file, from before the set, stays below whatever is merged. */
+static void what_was_below_the_disk_stays_below(void **state)
+{
+    struct image_create c = {.format = "qcow2", .size = SIZE};
+    char base[256];
+    struct image *img;
+    struct snap_set *s;
+
+    (void)state;
+    for (unsigned much = 0; much < 2; much++) { /* the layer above holds more, or less, than the one to go */
+        char old[256];
+
+        name(base, "base.qcow2");
+        c.path = base;
+        c.backing = c.backing_format = NULL;
+        unlink(base);
+        CHECK(image_create(&c, &err));
+        img = open_disk(base, true);
+        CHECK(!image_pwrite(img, "\x09", 2 << 20, 1, 0));
+        image_close(img);
+        c.path = disk;
+        c.backing = "base.qcow2";
+        c.backing_format = "qcow2";
+        unlink(disk);
+        unlink(path);
+        name(old, "a@1.qcow2");
+        unlink(old);
+        name(old, "a@2.qcow2");
+        unlink(old);
+        CHECK(image_create(&c, &err));
+        put(0, 1);
+        put(1 << 20, 1);
+        take("one");
+        put(0, 2);
+        for (unsigned i = 0; i < 4 * much; i++)
+            put((3 << 20) + i * 0x20000, 4);
+        take("two");
+        put(65536, 3);
+        s = begin();
+        CHECK(snap_delete(s, snap_find(s, "one", &err), NULL, NULL, &err));
+        snap_close(s);
+        CHECK_EQ(get(disk, 0), 2);
+        CHECK_EQ(get(disk, 1 << 20), 1);
+        CHECK_EQ(get(disk, 2 << 20), 9);
+        CHECK_EQ(get(disk, 65536), 3);
+        CHECK_EQ(get(disk, 3 << 20), much ? 4 : 0);
+        s = begin();
+        CHECK(snap_delete(s, snap_find(s, "two", &err), NULL, NULL, &err));
+        snap_close(s);
+        CHECK_EQ(get(disk, 0), 2);
+        CHECK_EQ(get(disk, 2 << 20), 9);
+    }
+}
+
 static void names_are_checked_and_one_works_at_a_time(void **state)
 {
     struct snap_set *s;
@@ -233,9 +287,13 @@ static void damaged_sets_get_a_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_snapshot_keeps_and_the_disk_goes_on),     TEST(restore_asks_before_it_throws_away),
-        TEST(a_take_that_was_interrupted_is_completed),  TEST(a_delete_that_was_stopped_goes_on),
-        TEST(names_are_checked_and_one_works_at_a_time), TEST(damaged_sets_get_a_line),
+        TEST(a_snapshot_keeps_and_the_disk_goes_on),
+        TEST(restore_asks_before_it_throws_away),
+        TEST(a_take_that_was_interrupted_is_completed),
+        TEST(a_delete_that_was_stopped_goes_on),
+        TEST(what_was_below_the_disk_stays_below),
+        TEST(names_are_checked_and_one_works_at_a_time),
+        TEST(damaged_sets_get_a_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
