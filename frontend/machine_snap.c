@@ -320,6 +320,7 @@ static bool start_merge(struct machine *m, struct snap_set *s, struct snap_head 
     for (unsigned i = 0; i < d->n; i++)
         if (!snap_space(d->file[i], need, e))
             return false;
+    n->hidden = true;
     s->journal = (struct snap_journal){.op = SNAP_DELETE, .id = n->id, .how = "pull"};
     if (!snap_save(s, e))
         return false;

@@ -169,7 +169,7 @@ static bool advance(struct merge *m, uint64_t by, struct err *e)
 {
     m->done += by;
     return !m->progress || m->progress(m->arg, m->done, m->all) ||
-           err_set(e, "interrupted; nothing is lost, and the next delete goes on from here");
+           err_set(e, "interrupted; nothing is lost, and `guise snap tidy` goes on from here");
 }
 
 static bool pull(struct merge *m, unsigned i, struct err *e)
@@ -373,6 +373,7 @@ static bool start(struct merge *m, struct err *e)
                 return false;
         }
     }
+    m->n->hidden = true; /* from here on it need not read as it did, so nobody may go back to it */
     m->s->journal = (struct snap_journal){.op = SNAP_DELETE, .id = m->n->id};
     snprintf(m->s->journal.how, sizeof m->s->journal.how, "%s", how);
     return snap_save(m->s, e) && run(m, e);
