@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bits.h"
 
@@ -52,6 +53,25 @@ void device_free(struct device *d)
 void device_lock(void *d) { pthread_mutex_lock(&((struct device *)d)->lock); }
 
 void device_unlock(void *d) { pthread_mutex_unlock(&((struct device *)d)->lock); }
+
+bool device_lock_unless(void *d, const bool *stop)
+{
+    enum { LOOK_AGAIN = 1000000 }; /* ns */
+
+    while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE)) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_REALTIME, &t); /* what pthread_mutex_timedlock counts by; a jump only moves the next look */
+        t.tv_nsec += LOOK_AGAIN;
+        if (t.tv_nsec >= 1000000000) {
+            t.tv_nsec -= 1000000000;
+            t.tv_sec++;
+        }
+        if (!pthread_mutex_timedlock(&((struct device *)d)->lock, &t))
+            return true;
+    }
+    return false;
+}
 
 bool device_map(struct device *d, gpa base, struct err *e)
 {

@@ -86,6 +86,11 @@ void device_reset(struct device *d); /* takes the lock */
 void device_free(struct device *d);  /* NULL: nothing; the device's window has left the bus or the bus is gone too */
 void device_lock(void *d);
 void device_unlock(void *d);
+/*
+ * The lock, or false once *stop (atomic) is set: for a host thread that others wait for while they hold the lock. Who
+ * sets *stop looks after it has cleared it for what the thread left.
+ */
+bool device_lock_unless(void *d, const bool *stop);
 /* Put d's window at base on its bus. */
 bool device_map(struct device *d, gpa base, struct err *e);
 /*

@@ -147,6 +147,7 @@ struct nvme {
     pthread_cond_t done_cond;
     struct nvme_cmd *finished, **finished_tail;
     unsigned busy[NVME_QUEUES]; /* commands with the block layer, by submission queue */
+    bool stopping;              /* atomic; a queue is being stopped, which looks after `finished` */
     unsigned shutting;          /* flushes of a shutdown under way */
     struct block_req shutdown[NVME_NAMESPACES_MAX];
 };

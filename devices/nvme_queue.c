@@ -360,7 +360,8 @@ void nvme_io_done(struct block_req *io, int result)
     n->busy[c->sq]--;
     pthread_cond_broadcast(&n->done_cond);
     pthread_mutex_unlock(&n->done_lock);
-    device_lock(n);
+    if (!device_lock_unless(n, &n->stopping))
+        return;
     finish_all(n);
     device_unlock(n);
 }
@@ -418,12 +419,16 @@ void nvme_queue_stop(struct nvme *n, unsigned sq)
         not_busy(n, sq);
         cmd_put(n, c);
     }
+    /* Under the device's lock: the thread that ends commands must not wait for that lock meanwhile. */
+    __atomic_store_n(&n->stopping, true, __ATOMIC_RELEASE);
     pthread_mutex_lock(&n->done_lock);
     while (n->busy[sq])
         pthread_cond_wait(&n->done_cond, &n->done_lock);
     list_drop(n, sq, &n->finished, &n->finished_tail, true);
     pthread_mutex_unlock(&n->done_lock);
+    __atomic_store_n(&n->stopping, false, __ATOMIC_RELEASE);
     list_drop(n, sq, &n->waiting, &n->waiting_tail, false);
+    finish_all(n); /* other queues' */
 }
 
 /* --- data pointers (4.3 PRP, 4.4 SGL) --- */

@@ -99,6 +99,7 @@ struct blk {
     pthread_cond_t done_cond;
     struct request *finished, **finished_tail;
     unsigned busy[VIRTIO_QUEUES_MAX]; /* per queue: with the block layer */
+    bool stopping;                    /* atomic; a queue is being stopped, which looks after `finished` */
 };
 
 static struct request *request_get(struct blk *b)
@@ -183,7 +184,8 @@ static void io_done(struct block_req *io, int result)
     b->busy[r->chain.q->index]--;
     pthread_cond_broadcast(&b->done_cond);
     pthread_mutex_unlock(&b->done_lock);
-    device_lock(b);
+    if (!device_lock_unless(b, &b->stopping))
+        return;
     finish_all(b);
     device_unlock(b);
 }
@@ -362,6 +364,7 @@ static void blk_notify(struct virtio_dev *v, unsigned queue)
         virtio_later(v, queue);
 }
 
+/* Waits under the device's lock: the thread that ends requests must not wait for that lock meanwhile. */
 static void blk_queue_stop(struct virtio_dev *v, unsigned queue)
 {
     struct blk *b = (struct blk *)v;
@@ -376,6 +379,7 @@ static void blk_queue_stop(struct virtio_dev *v, unsigned queue)
         b->busy[queue]--;
         pthread_mutex_unlock(&b->done_lock);
     }
+    __atomic_store_n(&b->stopping, true, __ATOMIC_RELEASE);
     pthread_mutex_lock(&b->done_lock);
     while (b->busy[queue])
         pthread_cond_wait(&b->done_cond, &b->done_lock);
@@ -391,6 +395,8 @@ static void blk_queue_stop(struct virtio_dev *v, unsigned queue)
     for (b->finished_tail = &b->finished; *b->finished_tail; b->finished_tail = &(*b->finished_tail)->next)
         continue;
     pthread_mutex_unlock(&b->done_lock);
+    __atomic_store_n(&b->stopping, false, __ATOMIC_RELEASE);
+    finish_all(b); /* other queues' */
 }
 
 /* Without FLUSH the driver cannot ask for durability, so every write is durable (5.2.6.2). */
