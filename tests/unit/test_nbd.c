@@ -20,20 +20,25 @@ static void serve(const char *args)
     sh_ok("qemu-nbd --fork --pid-file=pid -t -e 8 -k $PWD/sock %s", args);
 }
 
-/* Running, or stopping: a zombie is gone (its parent may never ask). */
+/*
+ * Running, or stopping: a zombie is gone (its parent may never ask), but not while it has threads, which hold its files
+ * and their locks.
+ */
 static bool is_there(int pid)
 {
     char path[64], state = 0;
+    int threads = 0;
     FILE *f;
 
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     f = fopen(path, "r");
     if (!f)
         return false;
-    if (fscanf(f, "%*d %*s %c", &state) != 1)
+    if (fscanf(f, "%*d %*s %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d", &state, &threads) !=
+        2)
         state = 0;
     fclose(f);
-    return state && state != 'Z';
+    return state && (state != 'Z' || threads > 1);
 }
 
 static void stop(int sig)
