@@ -16,7 +16,7 @@ mkdir -p "$cache/qemu"
 libs=
 for p in "$cache/bookworm-backports-$arch/packages"/*.deb; do
     dpkg-deb -x "$p" "$cache/qemu"
-    libs="$libs $(dpkg-deb -f "$p" Depends | tr ',' '\n' | awk '{print $1}' | grep '^lib' | grep -v '^libc6$')"
+    libs="$libs $(dpkg-deb -f "$p" Depends | tr ',' '\n' | awk '$1 ~ /^lib/ && $1 != "libc6" {print $1}')"
 done
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
