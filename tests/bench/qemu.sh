@@ -5,14 +5,17 @@ set -eu
 cache=$1
 fetch=$(cd "$(dirname "$0")/../../frontend/demo" && pwd)/fetch.sh
 ver() { "$1" --version 2>/dev/null | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p'; }
-for q in $(command -v qemu-system-riscv64 || true) "$cache/qemu/usr/bin/qemu-system-riscv64"; do
+for q in $(command -v qemu-system-riscv64 || true) "$cache/qemu/qemu-system-riscv64"; do
     v=$(ver "$q")
     [ -n "$v" ] && [ "$v" -ge 10 ] && echo "$q" && exit 0
 done
 arch=$(dpkg --print-architecture)
 "$fetch" "$cache" bookworm-backports "$arch" update >&2
-"$fetch" "$cache" bookworm-backports "$arch" download qemu-system-misc qemu-system-data qemu-system-common >&2
+"$fetch" "$cache" bookworm-backports "$arch" download qemu-system-riscv qemu-system-data qemu-system-common >&2
+"$fetch" "$cache" trixie riscv64 update >&2
+"$fetch" "$cache" trixie riscv64 download opensbi >&2 # what it boots with
 mkdir -p "$cache/qemu"
+dpkg-deb -x "$(ls "$cache"/trixie-riscv64/packages/opensbi_*.deb | tail -n 1)" "$cache/qemu"
 libs=
 for p in "$cache/bookworm-backports-$arch/packages"/*.deb; do
     dpkg-deb -x "$p" "$cache/qemu"
@@ -22,4 +25,8 @@ as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
 # shellcheck disable=SC2086
 DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $libs >&2
-echo "$cache/qemu/usr/bin/qemu-system-riscv64"
+q=$cache/qemu/qemu-system-riscv64
+printf '#!/bin/sh\nexec "%s" -L "%s" "$@"\n' "$cache/qemu/usr/bin/qemu-system-riscv64" "$cache/qemu/usr/share/qemu" >"$q"
+chmod +x "$q"
+[ -n "$(ver "$q")" ] || { echo "guise: the packages of QEMU hold no qemu-system-riscv64 that runs" >&2; exit 1; }
+echo "$q"

@@ -26,7 +26,7 @@ cpu=max,zama16b=off,smdbltrp=off,ssdbltrp=off,smrnmi=off
 limit=${INSNS:-10000000} seed=${SEED:-1} programs=0 insns=0 failed=0
 mkdir -p "$out"
 command -v "$qemu" >/dev/null || {
-    echo "ok 1 - random programs on QEMU # SKIP no $qemu (Debian: qemu-system-misc, 10 is in bookworm-backports)"
+    echo "ok 1 - random programs on QEMU # SKIP no $qemu (Debian: qemu-system-riscv of bookworm-backports)"
     exit 0
 }
 riscv64-linux-gnu-gcc -O2 -march=rv64imac_zicsr -mabi=lp64 -mcmodel=medany -ffreestanding -nostdlib -static -fno-pic -no-pie \
