@@ -1,0 +1,49 @@
+/*
+ * Named networks of one user, across processes: internal:NAME, hostonly:NAME, natnet:NAME.
+ *
+ * The first member starts a switch in its process and listens on a unix socket under the user's run-time folder; later
+ * members connect to it, and exchange frames through rings in shared memory (memfd passed over the socket), with the socket
+ * as the doorbell's fall-back and the sign of life. When the one with the switch ends or dies, the others elect another
+ * (a lock file decides) and connect again; frames on their way are lost, as on a cable that is pulled. Members of one
+ * process use the same code. Each member is isolated from the others but for frames: ring contents are never trusted.
+ * A natnet's switch has a NAT as one more port, a hostonly's has the host.
+ */
+#ifndef NETSTACK_SEGMENT_H
+#define NETSTACK_SEGMENT_H
+
+#include <stdio.h>
+
+#include "netstack/nat.h"
+
+struct segment;
+
+enum segment_kind { SEGMENT_INTERNAL, SEGMENT_HOSTONLY, SEGMENT_NAT };
+
+struct segment_config {
+    enum segment_kind kind;
+    const char *name;   /* letters, digits, '-', '_', '.'; at most 32 */
+    const char *dir;    /* NULL: $XDG_RUNTIME_DIR/guise/net, else /tmp/guise-UID/net; made with mode 0700, refused when it is another user's */
+    const char *member; /* of this member, for `info`: the machine's name */
+    bool isolated;      /* this member exchanges frames only with the gateway */
+    /*
+     * Of the one who starts it, when it comes to that: the gateway's configuration (kind NAT or HOSTONLY; for internal
+     * networks a DHCP server without a gateway, when dhcp is set) and forwards.
+     */
+    struct nat_config nat;
+    bool dhcp;
+    const char *tap; /* HOSTONLY: the host's interface; NULL: guise-NAME, made where this user may, else no interface: forwards only */
+};
+
+/* The member's own port: plug the NIC's cable into it. NULL with e set. */
+struct segment *segment_join(const struct net_env *env, const struct segment_config *c, struct err *e);
+void segment_leave(struct segment *s);
+struct net_port *segment_port(struct segment *s);
+/* Of this process's gateway, NULL when another process has the switch. */
+struct nat *segment_nat(struct segment *s);
+/* Forwards live where the switch lives: handed over, and kept to be made anew after an election. */
+bool segment_forward(struct segment *s, const struct nat_forward *f, bool add, struct err *e);
+void segment_info(const struct segment *s, FILE *out); /* members, who has the switch, frames, gateway */
+/* Names and members of the networks in dir, for `guise net list`. */
+void segment_list(const char *dir, FILE *out);
+
+#endif
