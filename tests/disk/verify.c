@@ -146,7 +146,7 @@ static void extents_free(struct extents *x)
     free(x->at);
 }
 
-static bool our_map(struct sequence *q, const struct layer *l, struct extents *x)
+static bool our_map(struct sequence *q, const struct layer *l, bool compressed, struct extents *x)
 {
     struct image *img = layer_open(q, l, false);
     int ret = img ? 0 : -1;
@@ -157,6 +157,7 @@ static bool our_map(struct sequence *q, const struct layer *l, struct extents *x
         ret = image_map(img, at, img->size - at, &e);
         if (!ret && (!e.len || e.len > img->size - at))
             ret = -1;
+        e.compressed &= compressed;
         if (!ret)
             extents_add(x, at, &e);
         at += e.len;
@@ -167,7 +168,8 @@ static bool our_map(struct sequence *q, const struct layer *l, struct extents *x
     return !ret;
 }
 
-static bool qemu_map(struct sequence *q, const struct layer *l, struct extents *x)
+/* *compressed: this qemu-img tells what is compressed (from 8.2 on). */
+static bool qemu_map(struct sequence *q, const struct layer *l, bool *compressed, struct extents *x)
 {
     char *out;
     int code = shell(&out, "qemu-img map --output=json -f %s '%s' 2>&1", l->format, l->path);
@@ -189,6 +191,7 @@ static bool qemu_map(struct sequence *q, const struct layer *l, struct extents *
             .offset = number(item, "offset"),
         };
 
+        *compressed |= json_object_get(item, "compressed") != NULL;
         if (e.data) /* it asks the host file too, where data that is zero may be a hole */
             e.zero = false;
         if (!e.allocated) /* the place of a subcluster's cluster, where its bytes are not */
@@ -226,7 +229,7 @@ static bool alike(const struct extents *a, const struct extents *b, size_t i)
 bool verify_maps(struct sequence *q, const struct layer *l)
 {
     struct extents ours = {0}, theirs = {0};
-    bool ok = our_map(q, l, &ours) && qemu_map(q, l, &theirs);
+    bool compressed = false, ok = qemu_map(q, l, &compressed, &theirs) && our_map(q, l, compressed, &ours);
 
     for (size_t i = 0; ok && (i < ours.n || i < theirs.n); i++)
         if (!alike(&ours, &theirs, i)) {
