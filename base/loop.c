@@ -294,31 +294,34 @@ static void report(struct loop *l, const struct epoll_event *ev)
         w->fn(w->arg, w->fd, events);
 }
 
-void loop_run(struct loop *l)
+bool loop_turn(struct loop *l)
 {
     struct epoll_event ev[32];
-    bool stop = false;
+    bool always = false, stop;
+    int n;
 
-    while (!stop) {
-        bool always = false;
-        int n;
+    sweep(l);
+    for (struct watch *w = l->watches; w; w = w->next)
+        always |= w->always && w->events && !w->dead;
+    n = wait_events(l, ev, 32, always);
+    for (int i = 0; i < n; i++)
+        report(l, &ev[i]);
+    for (struct watch *w = always ? l->watches : NULL; w; w = w->next)
+        if (w->always && w->events && !w->dead)
+            w->fn(w->arg, w->fd, w->events);
+    run_posts(l);
+    if (l->clock)
+        clock_run_timers(l->clock);
+    pthread_mutex_lock(&l->lock);
+    stop = l->stop;
+    l->stop = false;
+    pthread_mutex_unlock(&l->lock);
+    return !stop;
+}
 
-        sweep(l);
-        for (struct watch *w = l->watches; w; w = w->next)
-            always |= w->always && w->events && !w->dead;
-        n = wait_events(l, ev, 32, always);
-        for (int i = 0; i < n; i++)
-            report(l, &ev[i]);
-        for (struct watch *w = always ? l->watches : NULL; w; w = w->next)
-            if (w->always && w->events && !w->dead)
-                w->fn(w->arg, w->fd, w->events);
-        run_posts(l);
-        if (l->clock)
-            clock_run_timers(l->clock);
-        pthread_mutex_lock(&l->lock);
-        stop = l->stop;
-        l->stop = false;
-        pthread_mutex_unlock(&l->lock);
-    }
+void loop_run(struct loop *l)
+{
+    while (loop_turn(l))
+        ;
     sweep(l);
 }

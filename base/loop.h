@@ -31,6 +31,8 @@ void loop_remove(struct loop *l, int fd);                  /* no callback after 
 
 void loop_post(struct loop *l, loop_fn *fn, void *arg);
 void loop_run(struct loop *l); /* until loop_stop */
+/* One turn: wait for something to happen (not at all when a call is posted) and report it. false: loop_stop was called. */
+bool loop_turn(struct loop *l);
 void loop_stop(struct loop *l);
 
 #endif
