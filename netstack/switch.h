@@ -20,6 +20,8 @@ void net_switch_free(struct net_switch *s); /* all its ports are unplugged by no
 /* A new port; it is the switch's. isolated: it exchanges frames only with ports that are not isolated. NULL: no more. */
 struct net_port *net_switch_add(struct net_switch *s, const char *name, bool isolated);
 void net_switch_remove(struct net_switch *s, struct net_port *p); /* unplugged by now */
+/* From now on isolated ports exchange frames with gateways only. */
+void net_switch_set_gateway(struct net_switch *s, struct net_port *p);
 /* A repeater instead (QEMU's hub): nothing is learnt, all go to all. */
 void net_switch_set_hub(struct net_switch *s, bool hub);
 void net_switch_info(const struct net_switch *s, FILE *out); /* ports and addresses */
