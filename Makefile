@@ -12,11 +12,9 @@ SRC := $(sort $(foreach p,$(PARTS),$(wildcard $(p)/*.c $(p)/*/*.c)))
 LIB_SRC := $(filter-out frontend/main.c,$(SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB := $(B)/libguise.a
-# The packet driver plugs a cable: it is built once there are cables.
-CABLELESS := $(if $(wildcard netstack/cable.c),,$(wildcard tests/unit/net_*.c tests/unit/test_net_driver.c))
-UNIT_SRC := $(filter-out $(CABLELESS),$(sort $(wildcard tests/unit/test_*.c tests/insn/test_*.c)))
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c tests/insn/test_*.c))
 UNIT := $(UNIT_SRC:%.c=$(B)/%)
-TEST_LIB_SRC := $(filter-out $(UNIT_SRC) $(CABLELESS),$(wildcard tests/unit/*.c tests/insn/*.c))
+TEST_LIB_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/insn/*.c))
 TEST_LIB_OBJ := $(TEST_LIB_SRC:%.c=$(B)/%.o)
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough \
