@@ -1,8 +1,8 @@
 /*
  * Event loop on epoll: descriptors, posted calls (eventfd) and the clock's timers (the wait's time-out).
  *
- * A descriptor that epoll refuses (a regular file) is kept in the list with `always` set and reported at each turn.
- * A removed watch is freed only between turns, so a callback may remove any watch, its own too.
+ * Watches are found by their descriptor's number. One that epoll refuses (a regular file) is also in the list `always`
+ * and reported at each turn. A removed watch is freed only between turns, so a callback may remove any, its own too.
  */
 #include "base/loop.h"
 
@@ -23,7 +23,7 @@ struct watch {
     bool always, dead;
     loop_fd_fn *fn;
     void *arg;
-    struct watch *next;
+    struct watch *next; /* in always or gone */
 };
 
 struct post {
@@ -35,7 +35,9 @@ struct post {
 struct loop {
     struct clock *clock;
     int epoll, wake;
-    struct watch *watches;
+    struct watch **by_fd;
+    unsigned fds; /* room in by_fd */
+    struct watch *always, *gone;
     pthread_mutex_t lock;
     struct post *posts, **posts_end; /* under lock */
     bool stop;                       /* under lock */
@@ -88,18 +90,55 @@ struct loop *loop_new(struct clock *clock, struct err *e)
     return l;
 }
 
+/* Free the watches that were removed. */
+static void sweep(struct loop *l)
+{
+    struct watch **p = &l->always;
+
+    while (*p) {
+        struct watch *w = *p;
+
+        if (w->dead) {
+            *p = w->next;
+            w->next = l->gone;
+            l->gone = w;
+        } else {
+            p = &w->next;
+        }
+    }
+    while (l->gone) {
+        struct watch *w = l->gone;
+
+        l->gone = w->next;
+        free(w);
+    }
+}
+
+/* What was watched under this number is not any more. */
+static void forget(struct loop *l, int fd)
+{
+    struct watch *w = l->by_fd[fd];
+
+    l->by_fd[fd] = NULL;
+    if (!w)
+        return;
+    w->dead = true;
+    if (!w->always) { /* the others are in a list already */
+        w->next = l->gone;
+        l->gone = w;
+    }
+}
+
 void loop_free(struct loop *l)
 {
     if (!l)
         return;
     if (l->clock)
         clock_on_rearm(l->clock, NULL, NULL);
-    while (l->watches) {
-        struct watch *w = l->watches;
-
-        l->watches = w->next;
-        free(w);
-    }
+    for (unsigned i = 0; i < l->fds; i++)
+        forget(l, (int)i);
+    sweep(l);
+    free(l->by_fd);
     while (l->posts) {
         struct post *p = l->posts;
 
@@ -116,16 +155,31 @@ void loop_free(struct loop *l)
 
 static struct watch *watch_find(struct loop *l, int fd)
 {
-    struct watch *w = l->watches;
+    return fd >= 0 && (unsigned)fd < l->fds ? l->by_fd[fd] : NULL;
+}
 
-    while (w && (w->fd != fd || w->dead))
-        w = w->next;
-    return w;
+static bool make_room(struct loop *l, int fd)
+{
+    unsigned fds = l->fds ? l->fds : 64;
+    struct watch **by_fd;
+
+    if (fd >= 0 && (unsigned)fd < l->fds)
+        return true;
+    while (fds <= (unsigned)fd)
+        fds *= 2;
+    by_fd = realloc(l->by_fd, fds * sizeof(struct watch *));
+    if (!by_fd)
+        return false;
+    memset(by_fd + l->fds, 0, (fds - l->fds) * sizeof(struct watch *));
+    l->by_fd = by_fd;
+    l->fds = fds;
+    return true;
 }
 
 static uint32_t to_epoll(unsigned events)
 {
-    return (events & LOOP_IN ? (uint32_t)EPOLLIN : 0) | (events & LOOP_OUT ? (uint32_t)EPOLLOUT : 0);
+    return (events & LOOP_IN ? (uint32_t)EPOLLIN : 0) | (events & LOOP_OUT ? (uint32_t)EPOLLOUT : 0) |
+           (events & LOOP_EDGE ? (uint32_t)EPOLLET : 0);
 }
 
 bool loop_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *arg, struct err *e)
@@ -133,9 +187,11 @@ bool loop_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *arg
     struct watch *w = calloc(1, sizeof *w);
     struct epoll_event ev = {.events = to_epoll(events), .data.ptr = w};
 
-    if (!w)
-        return err_set(e, "out of memory");
-    *w = (struct watch){.fd = fd, .events = events, .fn = fn, .arg = arg, .next = l->watches};
+    if (!w || fd < 0 || !make_room(l, fd)) {
+        free(w);
+        return err_set(e, fd < 0 ? "cannot watch descriptor %d" : "out of memory", fd);
+    }
+    *w = (struct watch){.fd = fd, .events = events, .fn = fn, .arg = arg};
     if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
         if (errno != EPERM) {
             err_set(e, "cannot watch descriptor %d: %s", fd, strerror(errno));
@@ -143,8 +199,13 @@ bool loop_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *arg
             return false;
         }
         w->always = true;
+        w->next = l->always;
+        l->always = w;
+    } else if (!events) {
+        epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL); /* as loop_change leaves it */
     }
-    l->watches = w;
+    forget(l, fd); /* closed without being removed, if there is one */
+    l->by_fd[fd] = w;
     return true;
 }
 
@@ -173,23 +234,7 @@ void loop_remove(struct loop *l, int fd)
         return;
     if (!w->always && w->events)
         epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
-    w->dead = true;
-}
-
-static void sweep(struct loop *l)
-{
-    struct watch **p = &l->watches;
-
-    while (*p) {
-        struct watch *w = *p;
-
-        if (w->dead) {
-            *p = w->next;
-            free(w);
-        } else {
-            p = &w->next;
-        }
-    }
+    forget(l, fd);
 }
 
 void loop_post(struct loop *l, loop_fn *fn, void *arg)
@@ -301,13 +346,13 @@ bool loop_turn(struct loop *l)
     int n;
 
     sweep(l);
-    for (struct watch *w = l->watches; w; w = w->next)
-        always |= w->always && w->events && !w->dead;
+    for (struct watch *w = l->always; w; w = w->next)
+        always |= w->events && !w->dead;
     n = wait_events(l, ev, 32, always);
     for (int i = 0; i < n; i++)
         report(l, &ev[i]);
-    for (struct watch *w = always ? l->watches : NULL; w; w = w->next)
-        if (w->always && w->events && !w->dead)
+    for (struct watch *w = l->always; w; w = w->next)
+        if (w->events && !w->dead)
             w->fn(w->arg, w->fd, w->events);
     run_posts(l);
     if (l->clock)

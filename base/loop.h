@@ -15,7 +15,12 @@
 struct clock;
 struct loop;
 
-enum { LOOP_IN = 1, LOOP_OUT = 2, LOOP_HUP = 4 }; /* HUP: error or hang-up, always reported */
+enum {
+    LOOP_IN = 1,
+    LOOP_OUT = 2,
+    LOOP_HUP = 4,  /* error or hang-up, always reported */
+    LOOP_EDGE = 8, /* asked for with the others: report what is new only (more data, room again), not what still holds */
+};
 
 typedef void loop_fd_fn(void *arg, int fd, unsigned events);
 typedef void loop_fn(void *arg);
@@ -24,7 +29,7 @@ typedef void loop_fn(void *arg);
 struct loop *loop_new(struct clock *clock, struct err *e);
 void loop_free(struct loop *l);
 
-/* Watch fd (the caller keeps it open and owns it). Regular files count as always ready. */
+/* Watch fd (the caller keeps it open and owns it). Regular files count as always ready. Each of these three is O(1). */
 bool loop_add(struct loop *l, int fd, unsigned events, loop_fd_fn *fn, void *arg, struct err *e);
 void loop_change(struct loop *l, int fd, unsigned events); /* 0: reported no more, still known */
 void loop_remove(struct loop *l, int fd);                  /* no callback after it returns */
