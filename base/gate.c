@@ -62,27 +62,62 @@ void gate_unregister(struct gate_source *s)
     pthread_mutex_unlock(&g->lock);
 }
 
-void gate_deliver(struct gate_source *s, const void *data, size_t len)
+/* Count a message. false: the gate is closed. *tap, *tap_arg: who records it; NULL: nobody. */
+static bool enter(struct gate_source *s, size_t len, gate_tap **tap, void **tap_arg)
 {
     struct gate *g = s->gate;
-    gate_tap *tap;
-    void *tap_arg;
-    bool closed;
+    bool open;
 
     pthread_mutex_lock(&g->lock);
-    closed = g->closed;
-    tap = g->tap;
-    tap_arg = g->tap_arg;
-    if (!closed) {
+    open = !g->closed;
+    *tap = g->tap;
+    *tap_arg = g->tap_arg;
+    if (open) {
         s->messages++;
         s->bytes += len;
     }
     pthread_mutex_unlock(&g->lock);
-    if (closed)
+    return open;
+}
+
+void gate_deliver(struct gate_source *s, const void *data, size_t len)
+{
+    gate_tap *tap;
+    void *tap_arg;
+
+    if (!enter(s, len, &tap, &tap_arg))
         return;
     if (tap)
-        tap(tap_arg, s, clock_now(g->clock), data, len);
+        tap(tap_arg, s, clock_now(s->gate->clock), data, len);
     s->sink(s->arg, data, len);
+}
+
+static void copy_pieces(uint8_t *to, const struct iovec *iov, size_t len)
+{
+    for (size_t n; len; iov++, to += n, len -= n) {
+        n = iov->iov_len < len ? iov->iov_len : len;
+        memcpy(to, iov->iov_base, n);
+    }
+}
+
+bool gate_pass(struct gate_source *s, const void *head, size_t head_len, const struct iovec *iov, size_t len)
+{
+    gate_tap *tap;
+    void *tap_arg;
+    uint8_t *all;
+
+    if (!enter(s, head_len + len, &tap, &tap_arg))
+        return false;
+    if (!tap)
+        return true;
+    all = malloc(head_len + len + 1);
+    if (!all)
+        return false; /* what is not recorded may not happen */
+    memcpy(all, head, head_len);
+    copy_pieces(all + head_len, iov, len);
+    tap(tap_arg, s, clock_now(s->gate->clock), all, head_len + len);
+    free(all);
+    return true;
 }
 
 void gate_set_tap(struct gate *g, gate_tap *tap, void *arg)

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/uio.h>
+
 struct clock;
 struct gate;
 
@@ -33,6 +35,12 @@ void gate_free(struct gate *g);
 void gate_register(struct gate *g, struct gate_source *s); /* s lives until gate_unregister */
 void gate_unregister(struct gate_source *s);
 void gate_deliver(struct gate_source *s, const void *data, size_t len); /* any thread */
+/*
+ * For messages too large to copy for nothing, frames: may what is head_len bytes of head and then len bytes of iov go in?
+ * true: it was counted, and recorded as one message when there is a tap; the caller delivers it, the sink is not called.
+ * On replay the sink gets it. Any thread.
+ */
+bool gate_pass(struct gate_source *s, const void *head, size_t head_len, const struct iovec *iov, size_t len);
 void gate_set_tap(struct gate *g, gate_tap *tap, void *arg);
 void gate_close(struct gate *g, bool closed); /* closed: deliver drops (the replay's player injects) */
 bool gate_inject(struct gate *g, const char *name, const void *data, size_t len); /* false: no such source */

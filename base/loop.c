@@ -3,6 +3,9 @@
  *
  * Watches are found by their descriptor's number. One that epoll refuses (a regular file) is also in the list `always`
  * and reported at each turn. A removed watch is freed only between turns, so a callback may remove any, its own too.
+ *
+ * Who posts writes to the eventfd only when the loop sleeps (waits_until), and tells the next one that it did: a busy
+ * loop costs its callers no system call. The loop says that it goes to sleep before it looks for posts the last time.
  */
 #include "base/loop.h"
 
@@ -39,9 +42,11 @@ struct loop {
     unsigned fds; /* room in by_fd */
     struct watch *always, *gone;
     pthread_mutex_t lock;
-    struct post *posts, **posts_end; /* under lock */
-    bool stop;                       /* under lock */
-    uint64_t waits_until;            /* under lock: deadline of the wait under way; 0 when awake */
+    struct post *posts, **posts_end;      /* under lock */
+    struct loop_call *calls, **calls_end; /* under lock */
+    bool stop;                            /* under lock */
+    uint64_t waits_until;                 /* under lock: deadline of the wait under way; 0 when awake, or woken */
+    struct loop_call *due;                /* taken from calls, not run yet; the loop's thread */
 };
 
 static void wake(struct loop *l)
@@ -50,6 +55,17 @@ static void wake(struct loop *l)
     ssize_t n = write(l->wake, &one, sizeof one);
 
     (void)n; /* full counter: it is awake already */
+}
+
+/* End the section in which something was added, and see to it that the loop looks. */
+static void unlock_and_wake(struct loop *l)
+{
+    bool asleep = l->waits_until;
+
+    l->waits_until = 0;
+    pthread_mutex_unlock(&l->lock);
+    if (asleep)
+        wake(l);
 }
 
 /* A timer got earlier: wake the loop only if it would sleep past it. */
@@ -77,6 +93,7 @@ struct loop *loop_new(struct clock *clock, struct err *e)
     }
     l->clock = clock;
     l->posts_end = &l->posts;
+    l->calls_end = &l->calls;
     pthread_mutex_init(&l->lock, NULL);
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -249,16 +266,55 @@ void loop_post(struct loop *l, loop_fn *fn, void *arg)
     pthread_mutex_lock(&l->lock);
     *l->posts_end = p;
     l->posts_end = &p->next;
+    unlock_and_wake(l);
+}
+
+void loop_call_init(struct loop_call *c, struct loop *l, loop_fn *fn, void *arg)
+{
+    *c = (struct loop_call){.fn = fn, .arg = arg, .loop = l};
+}
+
+void loop_call(struct loop_call *c)
+{
+    struct loop *l = c->loop;
+
+    if (__atomic_exchange_n(&c->pending, true, __ATOMIC_ACQ_REL))
+        return;
+    c->next = NULL;
+    pthread_mutex_lock(&l->lock);
+    *l->calls_end = c;
+    l->calls_end = &c->next;
+    unlock_and_wake(l);
+}
+
+static void unlink_call(struct loop_call **list, const struct loop_call *c)
+{
+    while (*list && *list != c)
+        list = &(*list)->next;
+    if (*list)
+        *list = c->next;
+}
+
+void loop_call_cancel(struct loop_call *c)
+{
+    struct loop *l = c->loop;
+
+    if (!l || !__atomic_load_n(&c->pending, __ATOMIC_ACQUIRE))
+        return;
+    pthread_mutex_lock(&l->lock);
+    unlink_call(&l->calls, c);
+    for (l->calls_end = &l->calls; *l->calls_end; l->calls_end = &(*l->calls_end)->next)
+        continue;
     pthread_mutex_unlock(&l->lock);
-    wake(l);
+    unlink_call(&l->due, c);
+    __atomic_store_n(&c->pending, false, __ATOMIC_RELEASE);
 }
 
 void loop_stop(struct loop *l)
 {
     pthread_mutex_lock(&l->lock);
     l->stop = true;
-    pthread_mutex_unlock(&l->lock);
-    wake(l);
+    unlock_and_wake(l);
 }
 
 static void run_posts(struct loop *l)
@@ -279,6 +335,25 @@ static void run_posts(struct loop *l)
     }
 }
 
+static void run_calls(struct loop *l)
+{
+    struct loop_call *c;
+
+    pthread_mutex_lock(&l->lock);
+    l->due = l->calls;
+    l->calls = NULL;
+    l->calls_end = &l->calls;
+    pthread_mutex_unlock(&l->lock);
+    while ((c = l->due)) {
+        bool was;
+
+        l->due = c->next;
+        was = __atomic_exchange_n(&c->pending, false, __ATOMIC_ACQ_REL); /* who asks from here on is queued anew */
+        (void)was;
+        c->fn(c->arg);
+    }
+}
+
 /* Nanoseconds until the next timer, CLOCK_NEVER for ever. Sets waits_until. */
 static uint64_t wait_time(struct loop *l, bool always)
 {
@@ -286,7 +361,7 @@ static uint64_t wait_time(struct loop *l, bool always)
 
     pthread_mutex_lock(&l->lock);
     l->waits_until = CLOCK_NEVER; /* a re-arm from here on wakes us */
-    if (l->posts || l->stop)
+    if (l->posts || l->calls || l->stop)
         always = true;
     pthread_mutex_unlock(&l->lock);
     if (always)
@@ -339,7 +414,7 @@ static void report(struct loop *l, const struct epoll_event *ev)
         w->fn(w->arg, w->fd, events);
 }
 
-bool loop_turn(struct loop *l)
+static bool turn(struct loop *l, bool wait)
 {
     struct epoll_event ev[32];
     bool always = false, stop;
@@ -348,13 +423,14 @@ bool loop_turn(struct loop *l)
     sweep(l);
     for (struct watch *w = l->always; w; w = w->next)
         always |= w->events && !w->dead;
-    n = wait_events(l, ev, 32, always);
+    n = wait_events(l, ev, 32, always || !wait);
     for (int i = 0; i < n; i++)
         report(l, &ev[i]);
     for (struct watch *w = l->always; w; w = w->next)
         if (w->events && !w->dead)
             w->fn(w->arg, w->fd, w->events);
     run_posts(l);
+    run_calls(l);
     if (l->clock)
         clock_run_timers(l->clock);
     pthread_mutex_lock(&l->lock);
@@ -363,6 +439,9 @@ bool loop_turn(struct loop *l)
     pthread_mutex_unlock(&l->lock);
     return !stop;
 }
+
+bool loop_turn(struct loop *l) { return turn(l, true); }
+bool loop_poll(struct loop *l) { return turn(l, false); }
 
 void loop_run(struct loop *l)
 {

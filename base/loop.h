@@ -1,7 +1,7 @@
 /*
  * Event loop: one thread that waits for descriptors, posted calls and the clock's timers.
  *
- * Callbacks run on the loop's thread. loop_post and loop_stop may be called from any thread, the rest only
+ * Callbacks run on the loop's thread. loop_post, loop_call and loop_stop may be called from any thread, the rest only
  * from the loop's thread or before it runs.
  */
 #ifndef BASE_LOOP_H
@@ -38,6 +38,24 @@ void loop_post(struct loop *l, loop_fn *fn, void *arg);
 void loop_run(struct loop *l); /* until loop_stop */
 /* One turn: wait for something to happen (not at all when a call is posted) and report it. false: loop_stop was called. */
 bool loop_turn(struct loop *l);
+bool loop_poll(struct loop *l); /* the same, without waiting */
 void loop_stop(struct loop *l);
+
+/*
+ * A call that is asked for often: its owner holds the memory, asking again before it has begun costs an atomic exchange,
+ * and a loop that is awake is not woken. What the asking thread wrote before, fn sees.
+ */
+struct loop_call {
+    loop_fn *fn;
+    void *arg;
+    /* the loop's: */
+    struct loop *loop;
+    struct loop_call *next;
+    bool pending; /* atomic */
+};
+
+void loop_call_init(struct loop_call *c, struct loop *l, loop_fn *fn, void *arg);
+void loop_call(struct loop_call *c);        /* fn runs once, soon; in the next turn when asked for by a call that runs */
+void loop_call_cancel(struct loop_call *c); /* it does not run; nobody asks at the same time */
 
 #endif
