@@ -58,6 +58,8 @@ bool device_lock_unless(void *d, const bool *stop)
 {
     enum { LOOK_AGAIN = 1000000 }; /* ns */
 
+    if (!pthread_mutex_trylock(&((struct device *)d)->lock))
+        return true; /* whoever waited for us waits no more */
     while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE)) {
         struct timespec t;
 
