@@ -86,6 +86,7 @@ void net_cable_free(struct net_cable *c)
         port[i]->cable = NULL;
     }
     tell_link(c, port, false);
+    net_cable_capture_stop(c, NULL);
     free(c->name);
     free(c);
 }
@@ -106,6 +107,8 @@ void net_cable_set_link(struct net_cable *c, bool up)
 bool net_cable_link(const struct net_cable *c) { return c->up; }
 const char *net_cable_name(const struct net_cable *c) { return c->name; }
 struct net_port *net_cable_port(const struct net_cable *c, unsigned end) { return c->dir[end & 1].from; }
+
+void net_cable_info(const struct net_cable *c, FILE *out) { capture_info(c, out); }
 
 void cable_lost(struct cable_dir *d) { d->from->sent.dropped++; }
 
@@ -144,22 +147,35 @@ static bool receiver_segments(const struct cable_dir *d, unsigned gso)
     return (d->to->can & need) == need;
 }
 
-/* For a frame in more pieces than the work on it has room for. */
+/* A copy in one piece, for a frame in more pieces than the work on it has room for. NULL: no memory. Freed by free. */
+static struct net_frame *linear_copy(const struct net_frame *f)
+{
+    struct linear {
+        struct net_frame f;
+        struct iovec iov;
+        uint8_t data[];
+    } *l = malloc(sizeof *l + f->len);
+    struct packet p = packet_of(f);
+
+    if (!l)
+        return NULL;
+    l->f = *f;
+    l->iov = (struct iovec){l->data, packet_copy(&p, 0, l->data, f->len)};
+    l->f.iov = &l->iov;
+    l->f.iovcnt = 1;
+    return &l->f;
+}
+
 static bool deliver_linear(struct cable_dir *d, const struct net_frame *f, const struct gso *g, unsigned *segment)
 {
-    struct packet p = packet_of(f);
-    struct net_frame copy = *f;
-    void *data = malloc(f->len);
-    struct iovec iov = {data, f->len};
+    struct net_frame *copy = linear_copy(f);
     bool taken = true;
 
-    copy.iov = &iov;
-    copy.iovcnt = 1;
-    if (data && packet_copy(&p, 0, data, f->len) == f->len)
-        taken = cable_deliver(d, &copy, g, segment);
+    if (copy)
+        taken = cable_deliver(d, copy, g, segment);
     else
         cable_lost(d);
-    free(data);
+    free(copy);
     return taken;
 }
 
@@ -224,13 +240,55 @@ static void settle(struct cable_dir *d)
 static bool send_now(struct cable_dir *d, const struct net_frame *f, const struct gso *g)
 {
     unsigned segment = 0;
-    bool taken = cable_deliver(d, f, g, &segment);
+    bool taken;
 
-    if (!taken && !segment)
+    if (d->cable->captures) /* before the receiver answers */
+        capture_frame(d, f, NULL);
+    taken = cable_deliver(d, f, g, &segment);
+    if (!taken && !segment) {
+        capture_undo(d, f);
         return refuse(d);
+    }
     if (!taken && !wait_first(d, f, segment))
         cable_lost(d);
     settle(d);
+    return true;
+}
+
+/* What befalls frames one by one befalls the packets of a gso frame one by one, as on a wire. */
+static void impair_segments_of(struct cable_dir *d, const struct net_frame *f, const struct gso *g)
+{
+    struct packet rest = gso_payload(g, f, 0);
+    struct gso_frame out;
+
+    d->segmenting = true;
+    for (unsigned i = 0; i < g->count; i++) {
+        gso_segment(g, i, true, &rest, &out);
+        impair_send(d, &out.f, NULL);
+    }
+    d->segmenting = false;
+}
+
+static void send_impaired(struct cable_dir *d, const struct net_frame *f, const struct gso *g)
+{
+    struct net_frame *copy;
+
+    if (!f->gso || !impair_segments(d)) {
+        impair_send(d, f, g);
+    } else if (f->iovcnt < GSO_IOV_MAX) {
+        impair_segments_of(d, f, g);
+    } else if ((copy = linear_copy(f))) {
+        impair_segments_of(d, copy, g);
+        free(copy);
+    } else {
+        cable_lost(d);
+    }
+}
+
+static bool lost_because(struct cable_dir *d, const struct net_frame *f, const char *why)
+{
+    capture_frame(d, f, why);
+    cable_lost(d);
     return true;
 }
 
@@ -238,13 +296,21 @@ bool cable_send(struct cable_dir *d, const struct net_frame *f)
 {
     struct gso g;
 
-    if (!d->cable->up || !frame_valid(f) || (f->gso && !gso_parse(&g, f)) || too_long(d, f, &g)) {
+    if (!d->cable->up || f->len < ETH_HLEN || f->len > NET_FRAME_MAX) {
         cable_lost(d);
         return true;
     }
-    if (d->segmenting || d->depth >= DEPTH_MAX || d->stuck)
+    if (!frame_valid(f) || (f->gso && !gso_parse(&g, f)))
+        return lost_because(d, f, "lost: offload fields that do not fit the frame");
+    if (too_long(d, f, &g))
+        return lost_because(d, f, "lost: longer than the receiver's MTU");
+    if (d->segmenting || d->depth >= DEPTH_MAX || (d->stuck && !impair_delays(d)))
         return refuse(d);
-    return send_now(d, f, &g);
+    if (!impair_on(d))
+        return send_now(d, f, &g);
+    send_impaired(d, f, &g);
+    settle(d);
+    return true;
 }
 
 void cable_room(struct cable_dir *d)

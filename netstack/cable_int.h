@@ -1,6 +1,6 @@
 /*
- * Inside a cable: two directions, each with frames that wait. cable.c has the way of a frame, impair.c what happens to it on
- * that way, capture.c the record.
+ * Inside a cable: two directions. cable.c has the way of a frame, impair.c what happens to it on that way, cable_wait.c the
+ * frames that wait, capture.c the record.
  */
 #ifndef NETSTACK_CABLE_INT_H
 #define NETSTACK_CABLE_INT_H
@@ -64,9 +64,23 @@ void cable_lost(struct cable_dir *d);
 
 /* Frames that wait. */
 void wait_init(struct cable_dir *d);
-bool wait_last(struct cable_dir *d, const struct net_frame *f, uint64_t due); /* false: no room in the cable */
-bool wait_first(struct cable_dir *d, const struct net_frame *f, unsigned segment);
+bool wait_room(const struct cable_dir *d, const struct net_frame *f);
+bool wait_last(struct cable_dir *d, const struct net_frame *f, uint64_t when);     /* false: no memory */
+bool wait_first(struct cable_dir *d, const struct net_frame *f, unsigned segment); /* stuck; false: no memory */
 void wait_flush(struct cable_dir *d); /* hand over what is due */
 void wait_drop(struct cable_dir *d);  /* all are lost */
+
+/* Impairment. */
+bool impair_on(const struct cable_dir *d);       /* frames go by impair_send */
+bool impair_delays(const struct cable_dir *d);   /* frames may wait, whatever the receiver says */
+bool impair_segments(const struct cable_dir *d); /* it has to see each segment of a gso frame */
+/* Decide what becomes of f, record it, and do it. */
+void impair_send(struct cable_dir *d, const struct net_frame *f, const struct gso *g);
+
+/* Record a frame as it enters the cable. comment: what became of it when it was not handed over, else NULL. */
+void capture_frame(const struct cable_dir *d, const struct net_frame *f, const char *comment);
+/* The receiver refused f: it did not enter. (It stays recorded if others were recorded since.) */
+void capture_undo(const struct cable_dir *d, const struct net_frame *f);
+void capture_info(const struct net_cable *c, FILE *out);
 
 #endif

@@ -1,118 +1,126 @@
-/* Frames that wait in a cable, and impairment. */
-#include <stdlib.h>
-
+/*
+ * Impairment: what a bad line does to frames, from random numbers that repeat.
+ *
+ * For each frame four numbers are drawn, whatever is switched on, so that with the same seed the same frames are dropped
+ * with a delay and without one. A frame's time: it begins to leave when the frame before it has left (rate), takes as long
+ * as its bits do, and arrives delay + jitter later, but not before the frame ahead of it.
+ */
 #include "netstack/cable_int.h"
 
-enum { FLUSH_MAX = 256 }; /* frames a turn: a loop in the network does not keep the event loop from its other work */
+enum { MILLION = 1000000 };
 
-static void due(void *arg)
+/* splitmix64 (Steele, Lea, Flood 2014): any seed will do. */
+static uint64_t draw(struct cable_dir *d)
 {
-    struct cable_dir *d = arg;
+    uint64_t z = d->random += UINT64_C(0x9e3779b97f4a7c15);
 
-    cable_room(d);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
 }
 
-void wait_init(struct cable_dir *d)
+/* 0 .. n - 1; the bias of at most n / 2^64 does not matter here. */
+static uint64_t draw_below(struct cable_dir *d, uint64_t n)
 {
-    d->tail = &d->head;
-    timer_init(&d->timer, d->cable->env.clock, due, d);
+    return (uint64_t)(((unsigned __int128)draw(d) * n) >> 64);
 }
 
-static struct waiting *wait_new(struct cable_dir *d, const struct net_frame *f)
+void net_cable_set_impair(struct net_cable *c, const struct net_impair *i)
 {
-    struct packet p = packet_of(f);
-    struct waiting *w = malloc(sizeof *w + f->len);
+    c->impair = *i;
+    for (unsigned end = 0; end < 2; end++) {
+        struct cable_dir *d = &c->dir[end];
 
-    if (!w)
-        return NULL;
-    *w = (struct waiting){.f = *f, .iov = {w->data, f->len}};
-    w->f.iov = &w->iov;
-    w->f.iovcnt = 1;
-    if (packet_copy(&p, 0, w->data, f->len) != f->len) {
-        free(w);
-        return NULL;
+        d->random = i->seed;
+        for (unsigned n = 0; n <= end; n++) /* unlike numbers for the two directions */
+            d->random = draw(d);
+        d->wire_free = 0;
     }
-    d->waiting_bytes += sizeof *w + f->len;
-    return w;
 }
 
-static void put_first(struct cable_dir *d, struct waiting *w)
+void net_cable_impair(const struct net_cable *c, struct net_impair *i) { *i = c->impair; }
+
+uint64_t net_cable_impaired(const struct net_cable *c) { return c->dir[0].impaired + c->dir[1].impaired; }
+
+bool impair_delays(const struct cable_dir *d)
 {
-    w->next = d->head;
-    d->head = w;
-    if (!w->next)
-        d->tail = &w->next;
-    d->stuck = true;
+    const struct net_impair *i = &d->cable->impair;
+
+    return i->delay || i->jitter || i->rate;
 }
 
-static struct waiting *take_first(struct cable_dir *d)
+bool impair_segments(const struct cable_dir *d)
 {
-    struct waiting *w = d->head;
+    const struct net_impair *i = &d->cable->impair;
 
-    d->head = w->next;
-    if (!d->head)
-        d->tail = &d->head;
-    return w;
+    return i->drop || i->reorder || i->duplicate;
 }
 
-static void wait_free(struct cable_dir *d, struct waiting *w)
+/* Also while something waits that an earlier setting delayed: nothing overtakes it. */
+bool impair_on(const struct cable_dir *d)
 {
-    d->waiting_bytes -= sizeof *w + w->f.len;
-    free(w);
+    return impair_segments(d) || impair_delays(d) || (d->head && !d->stuck);
 }
 
-bool wait_first(struct cable_dir *d, const struct net_frame *f, unsigned segment)
+/* When f would arrive. Sums are bounded: a century of nanoseconds fits 30 times into 64 bits. */
+static uint64_t arrival(struct cable_dir *d, const struct net_frame *f, const struct gso *g, uint64_t jitter)
 {
-    struct waiting *w = wait_new(d, f);
+    const struct net_impair *i = &d->cable->impair;
+    uint64_t when = clock_now(d->cable->env.clock);
 
-    if (!w)
-        return false;
-    w->segment = segment;
-    put_first(d, w);
-    return true;
-}
+    if (i->rate) {
+        uint64_t bits = 8 * (f->gso ? gso_wire_len(g) : f->len);
 
-void wait_drop(struct cable_dir *d)
-{
-    while (d->head) {
-        wait_free(d, take_first(d));
-        cable_lost(d);
+        when = d->wire_free > when ? d->wire_free : when;
+        when += (uint64_t)((unsigned __int128)bits * NS_PER_SEC / i->rate);
+        d->wire_free = when;
     }
-    d->stuck = false;
-    timer_cancel(&d->timer);
+    when += i->delay + jitter;
+    if (d->head && when < d->last_due)
+        when = d->last_due;
+    d->last_due = when;
+    return when;
 }
 
-/* false: refused, it waits on. */
-static bool hand_over(struct cable_dir *d, struct waiting *w)
+static void impair_lost(struct cable_dir *d, const struct net_frame *f, const char *why)
 {
-    struct gso g;
+    capture_frame(d, f, why);
+    d->impaired++;
+    cable_lost(d);
+}
 
-    /* Checked when it was sent; but then it was the guest's memory, and this is what we copied of it. */
-    if (w->f.gso && !gso_parse(&g, &w->f))
+/* The frame's fate is decided: if the receiver refuses now it waits, and what comes after it is not let in. */
+static void deliver_now(struct cable_dir *d, const struct net_frame *f, const struct gso *g)
+{
+    unsigned segment = 0;
+
+    if (!cable_deliver(d, f, g, &segment) && !wait_first(d, f, segment))
         cable_lost(d);
-    else if (!cable_deliver(d, &w->f, &g, &w->segment))
-        return false;
-    wait_free(d, w);
-    return true;
 }
 
-void wait_flush(struct cable_dir *d)
+void impair_send(struct cable_dir *d, const struct net_frame *f, const struct gso *g)
 {
-    uint64_t now = clock_now(d->cable->env.clock);
+    const struct net_impair i = d->cable->impair; /* a receiver may change it under us */
+    bool drop = draw_below(d, MILLION) < i.drop, twice = draw_below(d, MILLION) < i.duplicate;
+    bool ahead = draw_below(d, MILLION) < i.reorder;
+    uint64_t jitter = draw_below(d, i.jitter + 1);
 
-    if (d->flushing)
+    if (drop) {
+        impair_lost(d, f, "dropped by impairment");
         return;
-    d->flushing = true;
-    d->stuck = false;
-    for (unsigned i = 0; i < FLUSH_MAX && d->head && d->head->due <= now; i++) {
-        struct waiting *w = take_first(d);
-
-        if (!hand_over(d, w)) {
-            put_first(d, w);
-            break;
-        }
     }
-    d->flushing = false;
-    if (d->head && !d->stuck)
-        timer_arm(&d->timer, d->head->due);
+    for (unsigned n = 0; n <= twice; n++) {
+        uint64_t when = ahead ? 0 : arrival(d, f, g, jitter);
+        bool now = !d->stuck && (ahead || (!d->head && when <= clock_now(d->cable->env.clock)));
+
+        if (!now && !wait_room(d, f)) {
+            impair_lost(d, f, "dropped: too much waits in the cable");
+            continue;
+        }
+        capture_frame(d, f, n ? "duplicated by impairment" : NULL);
+        if (now)
+            deliver_now(d, f, g);
+        else if (!wait_last(d, f, when))
+            cable_lost(d);
+    }
 }
