@@ -45,7 +45,7 @@ struct switch_port {
     struct net_port port; /* first */
     struct net_switch *sw;
     unsigned number;
-    bool isolated;
+    bool isolated, gateway;
     struct list macs;
     unsigned mac_count;
     char name[];
@@ -56,7 +56,7 @@ struct net_switch {
     bool hub;
     unsigned depth, nested; /* calls under way; frames sent on by the inner ones */
     uint64_t storm, key;
-    unsigned ports; /* that are there */
+    unsigned ports, gateways; /* that are there */
     struct switch_port *port[NET_SWITCH_PORTS];
     uint16_t bucket[BUCKETS], free;
     struct entry entry[NET_SWITCH_MACS];
@@ -137,14 +137,20 @@ static void shrink_largest(struct net_switch *s)
     forget(s, largest->macs.first);
 }
 
+/* The gateway's address stays where it is, whoever pretends to have it. */
+static bool may_take_over(const struct switch_port *p, const struct switch_port *owner)
+{
+    return (!p->isolated || owner->isolated) && (p->gateway || !owner->gateway);
+}
+
 static void learn(struct switch_port *p, uint64_t mac)
 {
     struct net_switch *s = p->sw;
     struct entry *e = find(s, mac);
     uint16_t i, *bucket;
 
-    if (e && e->port != p->number && p->isolated && !s->port[e->port]->isolated)
-        return; /* an isolated port does not take over the gateway's address */
+    if (e && e->port != p->number && !may_take_over(p, s->port[e->port]))
+        return;
     if (e) {
         list_remove(s, e);
     } else {
@@ -166,11 +172,19 @@ static void learn(struct switch_port *p, uint64_t mac)
 
 /* --- forwarding --------------------------------------------------------------------------------------------------- */
 
+/* Isolated ports and gateways; without gateways, isolated ports and those that are not. */
+static bool may_talk(const struct switch_port *a, const struct switch_port *b)
+{
+    if (a->isolated && b->isolated)
+        return false;
+    return a->isolated == b->isolated || !a->sw->gateways || a->gateway || b->gateway;
+}
+
 static void send_on(struct switch_port *from, struct switch_port *to, const struct net_frame *f)
 {
     struct net_switch *s = from->sw;
 
-    if (to == from || (from->isolated && to->isolated))
+    if (to == from || !may_talk(from, to))
         return;
     if (s->depth > 1 && s->nested++ >= NEST_FRAMES) {
         s->storm++;
@@ -290,7 +304,16 @@ void net_switch_remove(struct net_switch *s, struct net_port *port)
         forget(s, p->macs.first);
     s->port[p->number] = NULL;
     s->ports--;
+    s->gateways -= p->gateway;
     free(p);
+}
+
+void net_switch_set_gateway(struct net_switch *s, struct net_port *port)
+{
+    struct switch_port *p = (struct switch_port *)port;
+
+    s->gateways += !p->gateway;
+    p->gateway = true;
 }
 
 void net_switch_set_hub(struct net_switch *s, bool hub) { s->hub = hub; }
