@@ -30,19 +30,25 @@ void config_free(struct machine_config *c)
     memset(c, 0, sizeof *c);
 }
 
+void *config_alloc(struct machine_config *c, size_t size)
+{
+    void **pool = realloc(c->pool, (c->pool_len + 1) * sizeof *pool), *mem = calloc(1, size);
+
+    if (!mem || !pool)
+        abort(); /* out of memory while reading the command line */
+    c->pool = pool;
+    c->pool[c->pool_len++] = mem;
+    return mem;
+}
+
 const char *config_str(struct machine_config *c, const char *s)
 {
-    char **pool, *copy;
+    size_t len;
 
     if (!s)
         return NULL;
-    copy = strdup(s);
-    pool = realloc(c->pool, (c->pool_len + 1) * sizeof *pool);
-    if (!copy || !pool)
-        abort(); /* out of memory while reading the command line */
-    c->pool = pool;
-    c->pool[c->pool_len++] = copy;
-    return copy;
+    len = strlen(s) + 1;
+    return memcpy(config_alloc(c, len), s, len);
 }
 
 int config_chardev_find(const struct machine_config *c, const char *id)
@@ -230,7 +236,8 @@ static bool check_fixed_props(const struct device_config *d, struct err *e)
 {
     static const struct {
         const char *key, *only;
-    } fixed[] = {{"iommu_platform", "off"}, {"multifunction", "off"}, {"disable-modern", "off"}};
+    } fixed[] = {{"iommu_platform", "off"}, {"multifunction", "off"}, {"disable-modern", "off"}, {"rss", "off"},
+                 {"hash", "off"},           {"failover", "off"},      {"guest_rsc_ext", "off"}};
 
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
         const char *val = device_prop(d, fixed[i].key);
@@ -470,6 +477,6 @@ bool config_finish(struct machine_config *c, struct err *e)
     if (c->serials > 1 && c->serial[1] >= 0)
         return err_set(e,
                        "the board has one serial port; give further streams to -device virtserialport or virtconsole");
-    return finish_globals(c, e) && finish_flash(c, e) && finish_drives(c, e) && finish_ports(c, e) &&
-           finish_chardev_users(c, e);
+    return config_net_finish(c, e) && finish_globals(c, e) && finish_flash(c, e) && finish_drives(c, e) &&
+           finish_ports(c, e) && finish_chardev_users(c, e);
 }

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "frontend/device_table.h"
+#include "frontend/net_config.h"
 #include "frontend/options.h"
 #include "images/block.h"
 #include "translator/translator.h"
@@ -111,6 +112,8 @@ struct machine_config {
     unsigned fwcfgs;
     struct global_config global[CONFIG_MAX];
     unsigned globals;
+    struct net_config net[CONFIG_MAX];
+    unsigned nets;
     bool virtio_mmio_modern; /* virtio-mmio.force-legacy=false */
 
     bool no_reboot, no_shutdown, paused, snapshot;
@@ -119,7 +122,7 @@ struct machine_config {
     bool rtc_local, rtc_set;
     int64_t rtc_base; /* seconds since 1970, when rtc_set */
 
-    char **pool; /* strings */
+    void **pool; /* strings and lists */
     unsigned pool_len;
 };
 
@@ -128,6 +131,7 @@ void config_free(struct machine_config *c);
 
 /* A copy of s that lives as long as the config. NULL for NULL. */
 const char *config_str(struct machine_config *c, const char *s);
+void *config_alloc(struct machine_config *c, size_t size); /* zeroed, as long as the config; never NULL */
 
 /* Index of a new chardev, -1 with e set. */
 int config_chardev_new(struct machine_config *c, enum chardev_kind kind, const char *id, struct err *e);

@@ -18,6 +18,12 @@
 #define RNG_PROPS "rng,max-bytes,period"
 #define SERIAL_PROPS "max_ports"
 #define PORT_PROPS "chardev,name,nr,bus,id"
+#define NET_PROPS                                                                                                      \
+    "netdev,mac,mq,rss,hash,csum,gso,guest_csum,guest_tso4,guest_tso6,guest_ecn,guest_ufo,guest_uso4,guest_uso6,host_" \
+    "tso4,host_tso6,host_ecn,host_ufo,host_uso,mrg_rxbuf,status,ctrl_vq,ctrl_rx,ctrl_vlan,ctrl_rx_extra,ctrl_mac_"     \
+    "addr,ctrl_guest_offloads,guest_announce,guest_rsc_ext,rsc_interval,host_mtu,speed,duplex,rx_queue_size,tx_queue_" \
+    "size,tx,x-txtimer,x-txburst,x-mtu-bypass-backend,failover,ioeventfd"
+#define E1000E_PROPS "netdev,mac,subsys_ven,subsys,disable_vnet_hdr,init-vet,migrate-timadj"
 
 static const struct device_type types[] = {
     {"virtio-blk-device", DEVICE_BLK, TRANSPORT_MMIO, false, BLK_PROPS, "disk on virtio-mmio"},
@@ -26,6 +32,11 @@ static const struct device_type types[] = {
     {"virtio-blk", DEVICE_BLK, TRANSPORT_PCI, false, BLK_PROPS, NULL},
     {"nvme", DEVICE_NVME, TRANSPORT_PCI, false, NVME_PROPS, "NVMe controller, with a disk or with nvme-ns"},
     {"nvme-ns", DEVICE_NVME_NS, TRANSPORT_NVME, false, NVME_NS_PROPS, "disk on the NVMe controller before it"},
+    {"virtio-net-device", DEVICE_NET, TRANSPORT_MMIO, false, NET_PROPS, "network adapter on virtio-mmio"},
+    {"virtio-net-pci", DEVICE_NET, TRANSPORT_PCI, false, NET_PROPS, "network adapter on PCI"},
+    {"virtio-net-pci-non-transitional", DEVICE_NET, TRANSPORT_PCI, true, NET_PROPS, NULL},
+    {"virtio-net", DEVICE_NET, TRANSPORT_PCI, false, NET_PROPS, NULL},
+    {"e1000e", DEVICE_E1000E, TRANSPORT_PCI, false, E1000E_PROPS, "Intel 82574L, for guests without virtio"},
     {"virtio-rng-device", DEVICE_RNG, TRANSPORT_MMIO, false, RNG_PROPS, "random numbers of the host, virtio-mmio"},
     {"virtio-rng-pci", DEVICE_RNG, TRANSPORT_PCI, false, RNG_PROPS, "random numbers of the host, PCI"},
     {"virtio-rng-pci-non-transitional", DEVICE_RNG, TRANSPORT_PCI, true, RNG_PROPS, NULL},
@@ -42,7 +53,7 @@ static const char *const transport_props[] = {
     [TRANSPORT_MMIO] = "id,bus,event_idx,indirect_desc,packed,iommu_platform,bootindex",
     [TRANSPORT_PCI] =
         ("id,bus,addr,event_idx,indirect_desc,packed,iommu_platform,bootindex,disable-legacy,disable-modern,"
-         "vectors,romfile,multifunction"),
+         "vectors,romfile,rombar,multifunction"),
     [TRANSPORT_PORT] = "",
     [TRANSPORT_NVME] = "",
 };
@@ -51,9 +62,9 @@ static const char *const transport_props[] = {
 static const struct {
     const char *begins, *why;
 } missing[] = {
-    {"virtio-net", "network devices are not there yet"},
-    {"e1000", "network devices are not there yet"},
-    {"rtl8139", "network devices are not there yet"},
+    {"e1000", "not there; e1000e and virtio-net-pci are"},
+    {"rtl8139", "not there; e1000e and virtio-net-pci are"},
+    {"igb", "not there; e1000e and virtio-net-pci are"},
     {"vhost-", "vhost devices are not there yet"},
     {"virtio-9p", "file sharing is not there yet"},
     {"virtio-balloon", "the balloon is not there yet"},

@@ -13,6 +13,8 @@ enum device_kind {
     DEVICE_PORT,
     DEVICE_NVME,
     DEVICE_NVME_NS,
+    DEVICE_NET,
+    DEVICE_E1000E,
 };
 enum device_transport {
     TRANSPORT_MMIO,

@@ -172,6 +172,8 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
 
     if (d->type->kind == DEVICE_NVME)
         return machine_build_nvme(m, d, name, e);
+    if (d->type->kind == DEVICE_NET || d->type->kind == DEVICE_E1000E)
+        return err_set(e, "network adapters are not there yet");
     v = make[d->type->kind](m, d, name, e);
     if (!v || !machine_adopt(m, &v->dev, e))
         return false;

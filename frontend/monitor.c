@@ -209,7 +209,7 @@ void monitor_complete(const char *typed, void (*fn)(void *arg, const char *word)
 
 /* --- output --- */
 
-static void send(struct monitor *mon, const char *text, size_t len)
+static void put_bytes(struct monitor *mon, const char *text, size_t len)
 {
     size_t done = 0;
     char *more;
@@ -232,10 +232,10 @@ static void print(struct monitor *mon, const char *text)
     while (*text) {
         size_t n = strcspn(text, "\n");
 
-        send(mon, text, n);
+        put_bytes(mon, text, n);
         text += n;
         if (*text) {
-            send(mon, "\r\n", 2);
+            put_bytes(mon, "\r\n", 2);
             text++;
         }
     }
@@ -305,7 +305,7 @@ static void erase(struct monitor *mon, size_t n)
 {
     for (; n && mon->len; n--) {
         mon->line[--mon->len] = 0;
-        send(mon, "\b \b", 3);
+        put_bytes(mon, "\b \b", 3);
     }
 }
 
@@ -314,7 +314,7 @@ static void insert(struct monitor *mon, const char *text)
     for (; *text && mon->len < sizeof mon->line - 1; text++) {
         mon->line[mon->len++] = *text;
         mon->line[mon->len] = 0;
-        send(mon, text, 1);
+        put_bytes(mon, text, 1);
     }
 }
 

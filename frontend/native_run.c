@@ -11,12 +11,15 @@
 #include "cpu/riscv/config.h"
 #include "frontend/loader.h"
 #include "frontend/native_disk.h"
+#include "frontend/native_net.h"
 
 struct run_cli {
     struct machine_config *c;
     const char *console, *monitor;
     const char *not_kernel; /* a file taken for a disk */
-    bool done;
+    bool done, no_net;      /* no_net: --net none */
+    const char *forward[NET_FORWARDS_MAX];
+    unsigned forwards;
 };
 
 #define STRING_OPTION(field)                                                                                           \
@@ -148,6 +151,32 @@ static bool run_perf_map(void *ctx, const char *arg, struct err *e)
     return true;
 }
 
+static bool run_net(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+    bool none;
+
+    if (!strcmp(arg, "help")) {
+        native_net_help(stdout);
+        r->done = true;
+        return true;
+    }
+    if (!native_net(r->c, arg, &none, e))
+        return false;
+    r->no_net |= none;
+    return true;
+}
+
+static bool run_forward(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+
+    if (r->forwards == NET_FORWARDS_MAX)
+        return err_set(e, "more than %d", NET_FORWARDS_MAX);
+    r->forward[r->forwards++] = arg;
+    return true;
+}
+
 /* FILE[,ro][,snapshot][,bus=pci|mmio][,serial=NAME] */
 static bool run_disk(void *ctx, const char *arg, struct err *e)
 {
@@ -217,6 +246,10 @@ static const struct option_row options[] = {
     {"Devices", 0, 0, 0, 0},
     {"disk", "FILE[,format=][,bus=]...",
      "a disk: bus=pci|mmio|nvme, ro, snapshot, partition=, cache=, iops=, on-error=", run_disk, NULL},
+    {"net", "MODE[,key=value...]|none", "an adapter: nat (default), bridge:IF, hostonly:NAME, internal:NAME, ...; help",
+     run_net, "nat|natnet:|bridge:|hostonly:|internal:|tap|none|help"},
+    {"forward", "HOSTPORT-GUESTPORT", "a port of this host to the first network's guest; also udp:PORT-PORT",
+     run_forward, NULL},
     {"device", "DRIVER[,PROP=VALUE]", "any device of the table; help lists them", run_device, "help"},
     {"snapshot", NULL, "disks keep nothing of this run", run_snapshot, NULL},
     {"console", "WHERE", "mon:stdio (default: Ctrl-A h for keys), stdio, pty, unix:PATH, file:PATH, null", run_console,
@@ -274,6 +307,22 @@ static const char *first_disk(const struct machine_config *c)
     return "console=ttyS0";
 }
 
+/* Nothing said: a NAT. --forward goes to the first network. */
+static bool finish_net(struct run_cli *r, struct err *e)
+{
+    struct machine_config *c = r->c;
+    bool none;
+
+    if (r->no_net && (c->nets || r->forwards))
+        return err_set(e, "--net none: and a network too");
+    if (!c->nets && r->forwards && !native_net(c, "nat", &none, e))
+        return false;
+    for (unsigned i = 0; i < r->forwards; i++)
+        if (!net_set_forward(c, &c->net[0], r->forward[i], e))
+            return err_prefix(e, "--forward");
+    return true;
+}
+
 static bool finish(struct run_cli *r, struct err *e)
 {
     struct machine_config *c = r->c;
@@ -295,7 +344,7 @@ static bool finish(struct run_cli *r, struct err *e)
         if (n >= 0 && !config_add_monitor(c, n, e))
             return false;
     }
-    return config_finish(c, e);
+    return finish_net(r, e) && config_finish(c, e);
 }
 
 enum cli_result native_run(struct machine_config *c, int argc, char **argv, int first, struct err *e)

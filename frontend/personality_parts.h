@@ -1,10 +1,15 @@
-/* What the files of QEMU's command line share: personality_qemu.c and personality_block.c (disks). */
+/* What the files of QEMU's command line share: personality_qemu.c, personality_block.c (disks), personality_net.c (networks). */
 #ifndef FRONTEND_PERSONALITY_PARTS_H
 #define FRONTEND_PERSONALITY_PARTS_H
 
 #include "frontend/config.h"
 
 enum { SPECS = 16 };
+
+struct qemu_dump { /* -object filter-dump; its network may be named later */
+    const char *netdev;
+    struct net_capture_config capture;
+};
 
 struct qemu_cli {
     struct machine_config *c;
@@ -14,6 +19,8 @@ struct qemu_cli {
     const char *accel_refused, *memory_wanted;
     char memory_ids[SPECS][32];
     unsigned memories;
+    struct qemu_dump dump[SPECS];
+    unsigned dumps;
 };
 
 /* Options: ctx is a struct qemu_cli. */
@@ -23,5 +30,20 @@ bool qemu_hd(void *ctx, const char *arg, struct err *e); /* also a file name by 
 bool qemu_cdrom(void *ctx, const char *arg, struct err *e);
 bool qemu_pflash(void *ctx, const char *arg, struct err *e);
 bool qemu_no_such_bus(void *ctx, const char *arg, struct err *e);
+bool qemu_netdev(void *ctx, const char *arg, struct err *e);
+bool qemu_nic(void *ctx, const char *arg, struct err *e);
+bool qemu_net(void *ctx, const char *arg, struct err *e);
+bool qemu_filter_dump(struct qemu_cli *q, struct keyvals *k, const char *id, struct err *e);
+bool qemu_finish_dumps(struct qemu_cli *q, struct err *e);
+
+/* A type of -netdev. (personality_netdev.c) */
+struct qemu_netdev_type {
+    const char *name; /* NULL ends the table */
+    enum net_mode mode;
+    const struct net_key *keys;
+    bool (*prepare)(struct net_config *n, const struct keyvals *k, struct err *e); /* before the keys; may be NULL */
+    bool (*check)(struct machine_config *c, struct net_config *n, struct err *e);  /* after them; may be NULL */
+};
+extern const struct qemu_netdev_type qemu_netdev_types[];
 
 #endif

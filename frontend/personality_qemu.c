@@ -369,6 +369,8 @@ static bool opt_object(void *ctx, const char *arg, struct err *e)
         ok = kv_size(&k, "size", &size, e) && kv_done(&k, e);
         if (ok && q->memories < SPECS)
             snprintf(q->memory_ids[q->memories++], sizeof q->memory_ids[0], "%s", id);
+    } else if (ok && !strcmp(type, "filter-dump")) {
+        ok = qemu_filter_dump(q, &k, id, e);
     } else if (ok) {
         ok = err_set(e, "objects of type %s are not there yet", type);
     }
@@ -516,12 +518,6 @@ static bool opt_chardev(void *ctx, const char *arg, struct err *e)
         ok = err_set(e, "needs path=PATH");
     kv_free(&k);
     return ok;
-}
-
-static bool opt_net(void *ctx, const char *arg, struct err *e)
-{
-    (void)ctx;
-    return !strcmp(arg, "none") || err_set(e, "networks are not there yet; -nic none runs without one");
 }
 
 static bool opt_display(void *ctx, const char *arg, struct err *e)
@@ -709,8 +705,8 @@ static const struct option_row options[] = {
     {"enable-kvm", NULL, NULL, opt_enable_kvm, NULL},
     {"smp", "N", "number of CPUs", opt_smp, NULL},
     {"m", "SIZE", "memory, MiB or with a suffix (default 128M)", opt_memory, NULL},
-    {"object", "TYPE,id=ID", "rng-random, rng-builtin, memory-backend-ram, memory-backend-memfd", opt_object,
-     "rng-random|memory-backend-memfd"},
+    {"object", "TYPE,id=ID", "rng-random, rng-builtin, memory-backend-ram, memory-backend-memfd, filter-dump",
+     opt_object, "rng-random|memory-backend-memfd|filter-dump"},
     {"numa", "node,memdev=ID", "one node", opt_numa, NULL},
     {"name", "NAME", "name of the machine", opt_name, NULL},
     {"rtc", "base=utc|localtime|DATE", "wall clock at start", opt_rtc, "base=utc|base=localtime"},
@@ -725,7 +721,7 @@ static const struct option_row options[] = {
     {"Devices", 0, 0, 0, 0},
     {"device", "DRIVER[,PROP=VALUE]", "add a device; help lists them", opt_device,
      "virtio-blk-device|virtio-blk-pci|virtio-rng-device|virtio-rng-pci|virtio-serial-device|virtio-serial-pci|"
-     "virtconsole|virtserialport|loader|help"},
+     "virtconsole|virtserialport|virtio-net-pci|virtio-net-device|e1000e|loader|help"},
     {"global", "DRIVER.PROP=VALUE", "default of a property", opt_global, "virtio-mmio.force-legacy=false"},
     {"drive", "file=FILE[,if=][,format=]", "disk; if=none with id= for a -device, virtio or pflash", qemu_drive, NULL},
     {"blockdev", "driver=D,node-name=ID,...", "disk as a tree of block nodes, key=value or JSON", qemu_blockdev, NULL},
@@ -739,9 +735,11 @@ static const struct option_row options[] = {
     {"fda", "FILE", NULL, qemu_no_such_bus, NULL},
     {"pflash", "FILE", NULL, qemu_pflash, NULL},
     {"snapshot", NULL, "disks keep nothing of this run", opt_snapshot, NULL},
-    {"net", "none", "networks are not there yet", opt_net, "none"},
-    {"nic", "none", "networks are not there yet", opt_net, "none"},
-    {"netdev", "ID", NULL, opt_net, NULL},
+    {"netdev", "TYPE,id=ID,...", "network for a -device: user, tap, bridge, socket, stream, dgram, hubport; help",
+     qemu_netdev, "user|tap|bridge|socket|stream|dgram|hubport|help"},
+    {"nic", "TYPE[,model=][,mac=]...|none", "network and adapter in one", qemu_nic,
+     "user|tap|bridge|socket|stream|none"},
+    {"net", "nic|TYPE[,...]|none", "the same in QEMU's oldest words, on one hub", qemu_net, "nic|user|tap|none"},
     {"fsdev", "ID", NULL, not_yet_sharing, NULL},
     {"virtfs", "ID", NULL, not_yet_sharing, NULL},
     {"Consoles", 0, 0, 0, 0},
@@ -867,7 +865,7 @@ static bool finish(struct qemu_cli *q, struct err *e)
         return err_set(e, "-accel %s: not available for this guest; add -accel tcg", q->accel_refused);
     if (q->memory_wanted && !memory_known(q, q->memory_wanted))
         return err_set(e, "-machine memory-backend=%s: no such -object", q->memory_wanted);
-    return finish_consoles(q, e) && config_finish(q->c, e);
+    return qemu_finish_dumps(q, e) && finish_consoles(q, e) && config_finish(q->c, e);
 }
 
 enum cli_result personality_qemu(struct machine_config *c, int argc, char **argv, struct err *e)
