@@ -108,6 +108,8 @@ bool ring_wakes_consumer(struct ring *r)
     return atomic_load(&r->shared->sleeps) && atomic_exchange(&r->shared->sleeps, 0);
 }
 
+bool ring_has_room(const struct ring *r) { return !atomic_load(&r->shared->wants_room); }
+
 /* --- consumer ---------------------------------------------------------------------------------------------------- */
 
 static bool see_head(struct ring *r)

@@ -50,6 +50,7 @@ void ring_init(struct ring *r, struct ring_shared *shared, void *data, uint32_t 
 /* Producer. f->len <= NET_FRAME_MAX. RING_WAIT: no room, and the consumer is asked to wake us when half is free. */
 enum ring_status ring_write(struct ring *r, const struct net_frame *f);
 bool ring_wakes_consumer(struct ring *r); /* after a write: it sleeps; ring its bell */
+bool ring_has_room(const struct ring *r); /* after RING_WAIT: the consumer said that there is room again */
 
 /*
  * Consumer. ring_peek copies the oldest frame to buf (NET_FRAME_MAX bytes), and points f and iov there; it stays in the

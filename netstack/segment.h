@@ -23,24 +23,33 @@ struct segment_config {
     enum segment_kind kind;
     const char *name;   /* letters, digits, '-', '_', '.'; at most 32 */
     const char *dir;    /* NULL: $XDG_RUNTIME_DIR/guise/net, else /tmp/guise-UID/net; made with mode 0700, refused when it is another user's */
-    const char *member; /* of this member, for `info`: the machine's name */
+    const char *member; /* of this member, for `info`: the machine's name; NULL: "guise" */
     bool isolated;      /* this member exchanges frames only with the gateway */
     /*
-     * Of the one who starts it, when it comes to that: the gateway's configuration (kind NAT or HOSTONLY; for internal
-     * networks a DHCP server without a gateway, when dhcp is set) and forwards.
+     * Of the one who has the switch, when it comes to that: the gateway's configuration (kind NAT or HOSTONLY; for internal
+     * networks a DHCP server without a gateway, when dhcp is set). Its strings and leases live as long as the segment.
+     * nat.mtu is this port's too; 0: any for internal networks.
      */
     struct nat_config nat;
     bool dhcp;
     const char *tap; /* HOSTONLY: the host's interface; NULL: guise-NAME, made where this user may, else no interface: forwards only */
 };
 
-/* The member's own port: plug the NIC's cable into it. NULL with e set. */
+/*
+ * A member with a port of its own: plug the NIC's cable into it. NULL with e set. Waits up to 3 s for the process that has the
+ * switch; when that is this process (another machine of it), joining goes on with the loop, and what then goes wrong is
+ * in the log and in segment_info.
+ */
 struct segment *segment_join(const struct net_env *env, const struct segment_config *c, struct err *e);
-void segment_leave(struct segment *s);
+void segment_leave(struct segment *s); /* its port is unplugged; NULL: nothing */
 struct net_port *segment_port(struct segment *s);
 /* Of this process's gateway, NULL when another process has the switch. */
 struct nat *segment_nat(struct segment *s);
-/* Forwards live where the switch lives: handed over, and kept to be made anew after an election. */
+/*
+ * Forwards live where the switch lives: handed over, and kept to be made anew after an election; they go with the member.
+ * Waits up to 1 s for the answer of another process. true without one when the switch is in this process, or being
+ * elected: then a failure is in the log and in segment_info.
+ */
 bool segment_forward(struct segment *s, const struct nat_forward *f, bool add, struct err *e);
 void segment_info(const struct segment *s, FILE *out); /* members, who has the switch, frames, gateway */
 /* Names and members of the networks in dir, for `guise net list`. */
