@@ -201,6 +201,8 @@ struct nat_info_row {
 };
 void nat_info_row(FILE *out, const struct nat_info_row *r);
 /* The name of a guest by its lease, the address of a guest by name; for DNS. */
+/* The first guest that has an IPv4 lease, else the first static lease, else the start of the pool. */
+struct net_addr nat_dhcp_first(const struct nat_dhcp *d);
 bool nat_dhcp_lookup(const struct nat_dhcp *d, const char *name, struct net_addr *a4, struct net_addr *a6);
 
 /*
@@ -221,6 +223,16 @@ void nat_nd_ask(struct nat *n, const struct net_addr *a);
 /* A frame of ours with these len bytes, at most 256; lost when there is no room. */
 void nat_eth_send(struct nat *n, const uint8_t dst[ETH_ALEN], uint16_t ethertype, const void *data, size_t len);
 
+/* Router advertisements: nat_ra.c. */
+struct nat_ra {
+    struct timer timer;
+    unsigned first;     /* of the frequent ones at the start that are still to be sent */
+    uint64_t second;    /* in which `solicited` were answered, ns of its start */
+    unsigned solicited;
+    int netlink;        /* tells of changes of the host's routes; -1: none */
+    bool routed;        /* the host has a way to the world by IPv6 */
+};
+
 struct nat {
     struct net_env env;
     struct nat_config c; /* defaults filled in */
@@ -238,7 +250,7 @@ struct nat {
     struct nat_dns *dns;
     struct nat_tftp *tftp;
     struct nat_forwards *forwards;
-    struct timer ra_timer;
+    struct nat_ra ra;
     uint64_t ip_id;
     uint64_t errors_sent, bad_packets; /* counters of nat_info */
 };

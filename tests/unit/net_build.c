@@ -12,7 +12,7 @@ struct build {
     const struct far *f;
     const struct pkt *p;
     uint8_t *buf;
-    size_t at;  /* end of what is written */
+    size_t at; /* end of what is written */
     size_t ip, l4;
     bool is4;
     uint8_t src[16], dst[16];

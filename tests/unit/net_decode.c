@@ -378,8 +378,8 @@ const char *got_text(const struct got *g, char *buf, size_t n)
     case PKT_UDP: snprintf(buf, n, "udp %s:%u > %s:%u len %zu", g->src, g->sport, g->dst, g->dport, g->len); break;
     case PKT_ICMP:
     case PKT_ICMP6:
-        snprintf(buf, n, "%s %s > %s type %u code %u rest 0x%x len %zu", g->is4 ? "icmp" : "icmp6", g->src, g->dst, g->type,
-                 g->code, g->rest, g->len);
+        snprintf(buf, n, "%s %s > %s type %u code %u rest 0x%x len %zu", g->is4 ? "icmp" : "icmp6", g->src, g->dst,
+                 g->type, g->code, g->rest, g->len);
         break;
     case PKT_FRAG:
         snprintf(buf, n, "fragment %s > %s proto %u id %u at %u%s len %zu", g->src, g->dst, g->proto, g->frag_id,

@@ -43,8 +43,9 @@ struct world {
 
 void world_init(struct world *w);
 void world_free(struct world *w);
-void world_run(struct world *w);                     /* turn the loop until nothing is left to do at once */
-void world_advance(struct world *w, uint64_t ns);    /* fake time: every timer on the way, and the loop after each second */
+void world_run(struct world *w); /* turn the loop until nothing is left to do at once */
+void world_advance(struct world *w,
+                   uint64_t ns); /* fake time: every timer on the way, and the loop after each second */
 /* Turn the loop until fd has events (LOOP_IN, LOOP_OUT); fails the test after WORLD_PATIENCE_MS. */
 void world_wait(struct world *w, int fd, unsigned events);
 /* Turn the loop until done(arg); fails the test after WORLD_PATIENCE_MS, naming what. Looked at after each event. */
@@ -64,7 +65,7 @@ enum pkt_kind {
     PKT_ANY, /* expect: whatever comes */
     PKT_ETH, /* ethertype and data */
     PKT_ARP,
-    PKT_IP, /* proto and data; expect: a protocol not listed here */
+    PKT_IP,   /* proto and data; expect: a protocol not listed here */
     PKT_FRAG, /* expect only: a fragment, its bytes in data */
     PKT_ICMP,
     PKT_ICMP6,
@@ -88,14 +89,14 @@ struct pkt {
     uint16_t ethertype;            /* 0: as the kind needs */
     uint16_t vlan;                 /* tag: priority and number; 0: none */
 
-    uint16_t arp; /* 1: request, 2: reply; addresses: src, dst and these */
+    uint16_t arp;                          /* 1: request, 2: reply; addresses: src, dst and these */
     const char *arp_src_mac, *arp_dst_mac; /* NULL: this end's; zeroes */
 
     const char *src, *dst; /* text; the family follows from dst. src NULL: this end's of that family */
     uint8_t proto, ttl /* 0: 64 (255 for ICMP6) */, tos;
     uint16_t ip_id;
-    bool df, more;         /* more: more fragments */
-    uint16_t frag_off;     /* bytes */
+    bool df, more;          /* more: more fragments */
+    uint16_t frag_off;      /* bytes */
     const void *ip_options; /* IPv4: options; IPv6: extension headers, the last of which names the protocol */
     uint8_t ip_options_len; /* IPv4: a multiple of 4; IPv6: of 8 */
     uint8_t ip_ext;         /* IPv6: the first extension header's number (when there are bytes) */
@@ -129,10 +130,10 @@ struct pkt {
     const void *data; /* expect: compared when given or len != 0 */
     size_t len;
 
-    enum pkt_sum sum; /* of TCP, UDP, ICMP */
+    enum pkt_sum sum;  /* of TCP, UDP, ICMP */
     uint16_t gso_size; /* one frame for several; sum is SUM_PARTIAL */
-    size_t cut;  /* send only so many bytes of the frame; 0: all */
-    size_t pad;  /* zero bytes after it */
+    size_t cut;        /* send only so many bytes of the frame; 0: all */
+    size_t pad;        /* zero bytes after it */
 };
 
 #define PKT(k, ...) (&(const struct pkt){.kind = PKT_##k, __VA_ARGS__})
@@ -195,13 +196,13 @@ struct far {
     struct world *w;
     struct net_port port; /* can: NET_CAN_ALL, mtu: 1500; change them before far_plug or after */
     struct net_cable *cable;
-    char mac[18], gateway[18];     /* gateway: the default destination; 52:55:0a:00:02:02 */
-    char ip4[46], ip6[46];         /* default sources: 10.0.2.15, fec0::5054:ff:fe12:3456 */
-    bool answer;      /* ARP requests and neighbour solicitations for ip4 and ip6 are answered and not queued; at first on */
-    bool ignore_ra;   /* router advertisements are not queued; at first on */
-    size_t pieces;    /* frames are handed over in pieces of so many bytes; 0: one */
-    unsigned room;    /* frames taken before `receive` refuses; FAR_QUEUE at first. far_set_room to change it */
-    bool refused;     /* it did, and net_port_room is owed */
+    char mac[18], gateway[18]; /* gateway: the default destination; 52:55:0a:00:02:02 */
+    char ip4[46], ip6[46];     /* default sources: 10.0.2.15, fec0::5054:ff:fe12:3456 */
+    bool answer; /* ARP requests and neighbour solicitations for ip4 and ip6 are answered and not queued; at first on */
+    bool ignore_ra; /* router advertisements are not queued; at first on */
+    size_t pieces;  /* frames are handed over in pieces of so many bytes; 0: one */
+    unsigned room;  /* frames taken before `receive` refuses; FAR_QUEUE at first. far_set_room to change it */
+    bool refused;   /* it did, and net_port_room is owed */
     struct got *first, **end, *shown;
     unsigned queued;
     unsigned received, readies, link_changes; /* counters: frames, ops->ready calls, ops->link calls */

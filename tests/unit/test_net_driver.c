@@ -75,18 +75,20 @@ static void each_kind_arrives_as_it_was_sent(void **state)
     begin();
     for (a.pieces = 0; a.pieces < 8; a.pieces++) {
         far_send(&a, PKT(UDP, .sport = 68, .dst = "255.255.255.255", .src = "0.0.0.0", .dport = 67, TEXT("odd")));
-        far_expect(&b, PKT(UDP, .src = "0.0.0.0", .sport = 68, .dport = 67, .eth_dst = "ff:ff:ff:ff:ff:ff", TEXT("odd")));
-        far_send(&a, PKT(TCP, .sport = 1, .dst = "fec0::2", .dport = 2, .seq = 5, .flags = T_SYN, .mss = 1440, WSCALE(7),
-                         .sack_ok = true, TS(9, 8), .vlan = 3));
-        g = far_expect(&b, PKT(TCP, .src = a.ip6, .sport = 1, .dport = 2, .seq = 5, .flags = T_SYN, .mss = 1440, WSCALE(7),
-                               .sack_ok = true, .has_ts = true, .ts_echo = 8, .vlan = 3));
+        far_expect(&b,
+                   PKT(UDP, .src = "0.0.0.0", .sport = 68, .dport = 67, .eth_dst = "ff:ff:ff:ff:ff:ff", TEXT("odd")));
+        far_send(&a, PKT(TCP, .sport = 1, .dst = "fec0::2", .dport = 2, .seq = 5, .flags = T_SYN, .mss = 1440,
+                         WSCALE(7), .sack_ok = true, TS(9, 8), .vlan = 3));
+        g = far_expect(&b, PKT(TCP, .src = a.ip6, .sport = 1, .dport = 2, .seq = 5, .flags = T_SYN, .mss = 1440,
+                               WSCALE(7), .sack_ok = true, .has_ts = true, .ts_echo = 8, .vlan = 3));
         CHECK_EQ(g->len, 0);
         CHECK_EQ(g->ts, 9);
         far_send(&a, PKT(ICMP, .type = 8, .dst = "10.0.2.2", ECHO(7, 1), TEXT("ping")));
         far_expect(&b, PKT(ICMP, .type = 8, ECHO(7, 1), TEXT("ping")));
         far_send(&a, PKT(ICMP6, .type = 128, .dst = "ff02::1", ECHO(7, 1)));
         far_expect(&b, PKT(ICMP6, .type = 128, .ttl = 255, .eth_dst = "33:33:00:00:00:01"));
-        far_send(&a, PKT(IP, .proto = 132, .dst = "10.0.2.2", TEXT("sctp"), .ip_options = "\1\1\1\0", .ip_options_len = 4));
+        far_send(&a,
+                 PKT(IP, .proto = 132, .dst = "10.0.2.2", TEXT("sctp"), .ip_options = "\1\1\1\0", .ip_options_len = 4));
         far_expect(&b, PKT(IP, .proto = 132, TEXT("sctp")));
     }
     far_expect_none(&b);
@@ -95,7 +97,8 @@ static void each_kind_arrives_as_it_was_sent(void **state)
 
 static void fragments_carry_the_bytes_of_the_whole(void **state)
 {
-    const struct pkt *p = PKT(UDP, .sport = 1, .dst = "10.0.2.2", .dport = 2, .ip_id = 77, TEXT("0123456789abcdefghij"));
+    const struct pkt *p =
+        PKT(UDP, .sport = 1, .dst = "10.0.2.2", .dport = 2, .ip_id = 77, TEXT("0123456789abcdefghij"));
     const struct got *g;
 
     (void)state;
@@ -151,9 +154,9 @@ static void the_world_waits_for_real_sockets(void **state)
     begin();
     listener = host_listen(AF_INET, &port);
     c = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(!connect(c, (struct sockaddr *)&(struct sockaddr_in){.sin_family = AF_INET,
-                                                                .sin_port = htons(port),
-                                                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+    CHECK(!connect(c,
+                   (struct sockaddr *)&(struct sockaddr_in){
+                       .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
                    sizeof(struct sockaddr_in)));
     s = world_accept(&w, listener);
     world_write(&w, s, "hello", 5);
