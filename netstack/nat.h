@@ -59,8 +59,8 @@ void nat_free(struct nat *n); /* its port is unplugged; every socket is closed *
 struct net_port *nat_port(struct nat *n);
 
 /*
- * Forward connections to host_addr:host_port (0.0.0.0 or :: for all; all zero: 127.0.0.1) to guest (all zero: the
- * first lease's address). The socket is bound at once; on failure e has the address and the reason. udp: a flow per client.
+ * Forward connections to host_addr:host_port (0.0.0.0 for all; all zero: 127.0.0.1) to guest (all zero: the first
+ * lease's address when one comes). The socket is bound at once; on failure e has the address and the reason. udp: a flow per client.
  * host_path: a unix stream socket to listen on instead, or NULL.
  */
 struct nat_forward {
@@ -68,6 +68,7 @@ struct nat_forward {
     struct net_addr host_addr, guest_addr;
     uint16_t host_port, guest_port; /* host_port 0: any free one, which nat_info shows */
     const char *host_path;
+    bool host_any6; /* every address of both families, instead of host_addr ("::", which as a number is none) */
 };
 bool nat_forward_add(struct nat *n, const struct nat_forward *f, struct err *e);
 bool nat_forward_remove(struct nat *n, const struct nat_forward *f, struct err *e); /* by host side; flows go on */

@@ -44,7 +44,7 @@ struct nat_ip {
 struct nat_out {
     struct net_addr src, dst; /* of one family */
     uint8_t proto, ttl /* 0: 64 */, tos;
-    const struct iovec *iov; /* the L4 header and its data; at most NAT_OUT_IOV */
+    const struct iovec *iov; /* the L4 header and its data; at most NAT_OUT_IOV; at most 65,535 bytes with the IP header */
     unsigned iovcnt;
     size_t len;
     int csum_offset;   /* place of the checksum in the L4 header, filled here; -1: it is right already */
@@ -97,6 +97,23 @@ enum nat_unreach {
 void nat_icmp_error(struct nat *n, const struct nat_ip *ip, enum nat_unreach why, uint32_t arg);
 /* What errno of a connect or send says of the far end. */
 enum nat_unreach nat_unreach_of(int error);
+/* An ICMP message to a guest: 8 bytes of header, of which rest is the second half, and data. */
+struct nat_icmp_msg {
+    struct net_addr src, dst;
+    const uint8_t *mac; /* NULL: looked up from dst */
+    uint8_t type, code, ttl /* 0: 64 */, tos;
+    uint32_t rest;
+    const void *data;
+    size_t len;
+};
+bool nat_icmp_send(struct nat *n, const struct nat_icmp_msg *m); /* as nat_ip_send */
+bool nat_icmp_send_group(struct nat *n, const struct nat_icmp_msg *m);
+/* Another error may go to the guest with this MAC now; takes one of its share. */
+bool nat_icmp_may(struct nat *n, const uint8_t mac[ETH_ALEN]);
+/* The address of ours by which the gateway speaks to this guest. */
+struct net_addr nat_gateway_for(const struct nat *n, const struct net_addr *guest);
+/* Neighbour discovery, type 133 to 137; its checksum is right. */
+void nat_nd_input(struct nat *n, const struct nat_ip *ip, struct packet *p);
 
 /*
  * Services: UDP datagrams to the gateway, to the DNS address or to a group address. true: it was theirs. p is behind the
@@ -116,7 +133,7 @@ bool nat_dns_upstream(struct nat_dns *d, struct sockaddr_storage *to, socklen_t 
 void nat_ra_solicited(struct nat *n, const struct nat_ip *ip);
 void nat_ra_init(struct nat *n);
 void nat_ra_fini(struct nat *n);
-/* A UDP datagram to the guest. */
+/* A UDP datagram to the guest. Up to 65,507 bytes; fragmented when it is larger than the MTU. */
 bool nat_udp_send(struct nat *n, const struct net_addr *src, uint16_t sport, const struct net_addr *dst, uint16_t dport,
                   const void *data, size_t len);
 
@@ -135,7 +152,9 @@ socklen_t net_addr_to_sock(const struct net_addr *a, uint16_t port, struct socka
 bool net_addr_loopback(const struct net_addr *a); /* 127/8, ::1 */
 /* What the guest sees as the peer, for a datagram or connection from this host address. */
 struct net_addr nat_guest_view(struct nat *n, const struct sockaddr_storage *from);
-/* The address forwarded connections go to by default: the first lease, else dhcp_start. */
+/* The same for a guest of one family: a peer of the other one is the gateway to it. */
+struct net_addr nat_guest_view_for(struct nat *n, const struct sockaddr_storage *from, const struct net_addr *guest);
+/* The address forwarded connections go to by default: nat_dhcp_first; none: there is no IPv4. */
 struct net_addr nat_first_guest(const struct nat *n);
 bool nat_is_gateway(const struct nat *n, const struct net_addr *a); /* host, host6, the link-local address of ours */
 bool nat_is_dns(const struct nat *n, const struct net_addr *a);
@@ -177,6 +196,9 @@ bool nat_guestfwd_addr(const struct nat *n, const struct net_addr *addr); /* som
 /* UDP forwards: the socket fd (nat_udp's from now on) serves guest's port; false: no memory. Ended by host address. */
 bool nat_udp_forward(struct nat *n, int fd, const struct nat_forward *f);
 void nat_udp_forward_end(struct nat *n, int fd); /* no new clients; it is closed with its last flow */
+/* One that was ended and is still open serves f from now on: its descriptor. -1: there is none with this host side. */
+int nat_udp_forward_again(struct nat *n, const struct nat_forward *f);
+bool nat_forward_same_host(const struct nat_forward *a, const struct nat_forward *b); /* both with host_addr filled in */
 /* Text and counts of each part, for nat_info and nat_counts. */
 void nat_tcp_info(const struct nat_tcp *t, bool flows, FILE *out);
 void nat_tcp_counts(const struct nat_tcp *t, struct nat_counts *c);
@@ -200,9 +222,9 @@ struct nat_info_row {
     uint64_t age;                 /* ns since the flow began; 0: no flow, no such columns */
 };
 void nat_info_row(FILE *out, const struct nat_info_row *r);
-/* The name of a guest by its lease, the address of a guest by name; for DNS. */
 /* The first guest that has an IPv4 lease, else the first static lease, else the start of the pool. */
 struct net_addr nat_dhcp_first(const struct nat_dhcp *d);
+/* The name of a guest by its lease, the address of a guest by name; for DNS. */
 bool nat_dhcp_lookup(const struct nat_dhcp *d, const char *name, struct net_addr *a4, struct net_addr *a6);
 
 /*
@@ -217,6 +239,7 @@ bool nat_neighbour_seen(struct nat *n, const struct net_addr *a, const uint8_t m
 void nat_neighbour_wait(struct nat *n, const struct net_addr *a, const struct net_frame *f);
 struct nat_neighbours *nat_neighbours_new(struct nat *n);
 void nat_neighbours_free(struct nat_neighbours *nb);
+bool nat_config_fill(struct nat_config *c, struct err *e); /* defaults, then checks; nat_config.c */
 void nat_neighbours_info(const struct nat_neighbours *nb, FILE *out);
 void nat_arp_ask(struct nat *n, const struct net_addr *a);
 void nat_nd_ask(struct nat *n, const struct net_addr *a);
