@@ -341,6 +341,8 @@ void virtio_kick(struct virtio_dev *v, uint32_t index)
 {
     struct virtq *q = virtio_queue(v, index);
 
+    if (q)
+        q->kicks++;
     if (!q)
         log_guest(&v->dev, "notification of queue %" PRIu32 ", which does not exist", index);
     else if (!virtio_running(v) || !q->st->enabled)

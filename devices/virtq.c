@@ -15,7 +15,7 @@ enum { /* descriptor flags */
        DESC_USED = 1 << 15,
 };
 
-enum { DESC_SIZE = 16, SPLIT_NO_INTERRUPT = 1, EVENT_DISABLE = 1, EVENT_DESC = 2 };
+enum { DESC_SIZE = 16, SPLIT_NO_INTERRUPT = 1, SPLIT_NO_NOTIFY = 1, EVENT_ENABLE = 0, EVENT_DISABLE = 1, EVENT_DESC = 2 };
 
 /* A descriptor as it was when we looked; never read twice. */
 struct desc {
@@ -325,54 +325,74 @@ static void chain_written(struct virtq_chain *c, uint64_t bytes)
     }
 }
 
-static void split_push(struct virtq *q, uint16_t id, uint32_t len)
+static uint32_t used_len(uint64_t written) { return written > UINT32_MAX ? UINT32_MAX : (uint32_t)written; }
+
+static void split_push(struct virtq *q, const struct virtq_chain *c, unsigned n, const uint64_t *written)
 {
     struct virtq_state *st = q->st;
-    uint64_t off = 4 + 8 * (uint64_t)(st->next_used & (st->size - 1));
-    uint16_t before = st->next_used++;
+    uint16_t before = st->next_used;
 
-    st32(q->device + off, id);
-    st32(q->device + off + 4, len);
-    dma_written(q->v->dev.bus, st->device + off, 8);
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t off = 4 + 8 * (uint64_t)(st->next_used++ & (st->size - 1));
+
+        st32(q->device + off, c[i].id);
+        st32(q->device + off + 4, used_len(written[i]));
+        dma_written(q->v->dev.bus, st->device + off, 8);
+    }
     ring_store(q, q->device, st->device, 2, st->next_used);
     /* 2^16 entries since the last decision: the comparison of indices would be wrong */
     if ((uint16_t)(st->next_used - st->signalled) < (uint16_t)(before - st->signalled))
         st->signalled_valid = false;
 }
 
-static void packed_push(struct virtq *q, uint16_t id, uint16_t ndesc, uint32_t len)
+/* All but the flags, which are returned: the driver takes the descriptor when it sees them. */
+static uint16_t packed_fill(struct virtq *q, const struct virtq_chain *c, uint32_t len)
 {
     struct virtq_state *st = q->st;
     uint64_t off = (uint64_t)st->next_used * DESC_SIZE;
     uint8_t wrap = st->used_wrap;
 
     st32(q->desc + off + 8, len);
-    st16(q->desc + off + 12, id);
-    ring_store(q, q->desc, st->desc, off + 14,
-               (uint16_t)((wrap ? DESC_AVAIL | DESC_USED : 0) | (len ? DESC_WRITE : 0)));
+    st16(q->desc + off + 12, c->id);
     dma_written(q->v->dev.bus, st->desc + off, DESC_SIZE);
-    packed_advance(&st->next_used, &st->used_wrap, ndesc, st->size);
+    packed_advance(&st->next_used, &st->used_wrap, c->ndesc, st->size);
     if (st->used_wrap != wrap)
         st->signalled_valid = false; /* positions start again: signal rather than compare */
+    return (uint16_t)((wrap ? DESC_AVAIL | DESC_USED : 0) | (len ? DESC_WRITE : 0));
 }
 
-void virtq_push(struct virtq_chain *c, uint64_t written)
+/* The driver looks at the first, so that is written last. */
+static void packed_push(struct virtq *q, const struct virtq_chain *c, unsigned n, const uint64_t *written)
 {
-    struct virtq *q = c->q;
-    uint32_t len = written > UINT32_MAX ? UINT32_MAX : (uint32_t)written;
+    struct virtq_state *st = q->st;
+    uint64_t first = (uint64_t)st->next_used * DESC_SIZE;
+    uint16_t first_flags = packed_fill(q, c, used_len(written[0]));
 
-    if (!q->st->enabled) {
-        c->q = NULL;
-        return;
+    for (unsigned i = 1; i < n; i++) {
+        uint64_t off = (uint64_t)st->next_used * DESC_SIZE;
+
+        ring_store(q, q->desc, st->desc, off + 14, packed_fill(q, &c[i], used_len(written[i])));
     }
-    chain_written(c, written > c->dirty ? written : c->dirty);
-    q->st->in_use = (uint16_t)(q->st->in_use - c->ndesc);
-    if (packed(q))
-        packed_push(q, c->id, c->ndesc, len);
-    else
-        split_push(q, c->id, len);
-    c->q = NULL;
+    ring_store(q, q->desc, st->desc, first + 14, first_flags);
 }
+
+void virtq_push_all(struct virtq_chain *c, unsigned n, const uint64_t *written)
+{
+    struct virtq *q = n ? c->q : NULL;
+
+    if (!q)
+        return;
+    for (unsigned i = 0; i < n && q->st->enabled; i++) {
+        chain_written(&c[i], written[i] > c[i].dirty ? written[i] : c[i].dirty);
+        q->st->in_use = (uint16_t)(q->st->in_use - c[i].ndesc);
+    }
+    if (q->st->enabled)
+        (packed(q) ? packed_push : split_push)(q, c, n, written);
+    for (unsigned i = 0; i < n; i++)
+        c[i].q = NULL;
+}
+
+void virtq_push(struct virtq_chain *c, uint64_t written) { virtq_push_all(c, 1, &written); }
 
 /* Did the index pass `event` on its way from old to now? (2.7.7.2) */
 static bool passed(uint16_t event, uint16_t now, uint16_t old)
@@ -415,8 +435,26 @@ void virtq_notify(struct virtq *q)
     atomic_thread_fence(memory_order_seq_cst); /* our used entry, then the driver's wish */
     st->signalled = st->next_used;
     st->signalled_valid = true;
-    if (packed(q) ? packed_wanted(q, old, old_valid) : split_wanted(q, old, old_valid))
-        virtio_interrupt(q->v, VIRTIO_ISR_QUEUE, st->vector);
+    if (!(packed(q) ? packed_wanted(q, old, old_valid) : split_wanted(q, old, old_valid)))
+        return;
+    q->interrupts++;
+    virtio_interrupt(q->v, VIRTIO_ISR_QUEUE, st->vector);
+}
+
+/* Without event indices: the flags of the used ring, or of the device's event structure. */
+static void ask_for_kicks(struct virtq *q, bool on)
+{
+    uint64_t off = packed(q) ? 2 : 0;
+    uint16_t flags = packed(q) ? (on ? EVENT_ENABLE : EVENT_DISABLE) : (on ? 0 : SPLIT_NO_NOTIFY);
+
+    if (ring_load(q->device + off) != flags)
+        ring_store(q, q->device, q->st->device, off, flags);
+}
+
+void virtq_hush(struct virtq *q)
+{
+    if (q->st->enabled && !q->v->broken && !event_idx(q))
+        ask_for_kicks(q, false);
 }
 
 bool virtq_rearm(struct virtq *q)
@@ -430,6 +468,8 @@ bool virtq_rearm(struct virtq *q)
         ring_store(q, q->device, st->device, 2, EVENT_DESC);
     } else if (event_idx(q)) {
         ring_store(q, q->device, st->device, 4 + 8 * (uint64_t)st->size, st->next_avail);
+    } else {
+        ask_for_kicks(q, true);
     }
     atomic_thread_fence(memory_order_seq_cst); /* our wish, then the driver's index */
     return !virtq_empty(q);

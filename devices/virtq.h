@@ -41,6 +41,7 @@ struct virtq {
     uint16_t max_size; /* 0: no such queue */
     /* host addresses of the rings while enabled; derived from st */
     uint8_t *desc, *driver, *device;
+    uint64_t kicks, interrupts; /* statistics */
 };
 
 /* A popped buffer: device-readable pieces first (out), then device-writable ones (in). Reused from pop to pop. */
@@ -67,12 +68,16 @@ void virtq_reset_state(struct virtq *q);
 bool virtq_pop(struct virtq *q, struct virtq_chain *c);
 /* Give c back with `written` bytes at the start of its `in` part. Does not interrupt: virtq_notify does. */
 void virtq_push(struct virtq_chain *c, uint64_t written);
+/* The same for n chains of one queue, in the order they were popped: the driver sees all of them or none. */
+void virtq_push_all(struct virtq_chain *c, unsigned n, const uint64_t *written);
 /* Put the chain that was popped last back, as if it had not been popped. */
 void virtq_unpop(struct virtq_chain *c);
 /* Interrupt the driver if it wants to hear of what was pushed. */
 void virtq_notify(struct virtq *q);
 /* Ask for a kick when the driver adds a buffer. true: there is one already, which needs no kick to be taken. */
 bool virtq_rearm(struct virtq *q);
+/* Ask for no kicks until virtq_rearm. With event indices there are none after virtq_rearm's one, and this does nothing. */
+void virtq_hush(struct virtq *q);
 bool virtq_empty(struct virtq *q);
 
 void virtq_chain_free(struct virtq_chain *c); /* the lists, not the struct */

@@ -464,6 +464,70 @@ static void packed_event_descriptor(void **state)
     end();
 }
 
+/* Three buffers are taken, then all given back at once; the ring wraps on the way. */
+static void several_chains_come_back_together(void **state)
+{
+    static const uint64_t features[] = {0, VG_EVENT_IDX, VG_PACKED, VG_PACKED | VG_EVENT_IDX};
+
+    (void)state;
+    for (unsigned f = 0; f < 4; f++) {
+        struct virtq_chain c[3] = {{0}};
+        unsigned got, id[3];
+        uint32_t len;
+        gpa in[3];
+
+        begin_sized(false, features[f], 4);
+        for (unsigned round = 0; round < 50; round++) {
+            uint64_t written[3];
+
+            for (unsigned i = 0; i < 3; i++) {
+                in[i] = vg_alloc(&g, 64, 1);
+                id[i] = vg_add(&q, &(struct vg_buf){in[i], 64, true}, 1, round & 1);
+            }
+            device_lock(&dev->v.dev);
+            for (unsigned i = 0; i < 3; i++) {
+                CHECK(virtq_pop(&dev->v.vq[0], &c[i]));
+                written[i] = chain_write(&c[i], 0, "abcdefgh", i + round % 4);
+            }
+            CHECK(!vg_used(&q, &got, &len));
+            virtq_push_all(c, 3, written);
+            device_unlock(&dev->v.dev);
+            for (unsigned i = 0; i < 3; i++) {
+                CHECK(vg_used(&q, &got, &len));
+                CHECK_EQ(got, id[i]);
+                CHECK_EQ(len, written[i]);
+                CHECK(!memcmp(vg_host(&g, in[i]), "abcdefgh", written[i]));
+            }
+            CHECK(!vg_used(&q, &got, &len));
+        }
+        CHECK(!broken());
+        for (unsigned i = 0; i < 3; i++)
+            virtq_chain_free(&c[i]);
+        end();
+    }
+}
+
+static void hush_stops_kicks_until_rearmed(void **state)
+{
+    static const struct {
+        uint64_t features;
+        unsigned off, hushed;
+    } cases[] = {{0, 0, 1}, {VG_EVENT_IDX, 0, 0}, {VG_PACKED, 2, 1}}; /* NO_NOTIFY; not used; RING_EVENT_FLAGS_DISABLE */
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        begin(cases[i].features);
+        CHECK_EQ(ld16(vg_host(&g, q.device) + cases[i].off), 0);
+        device_lock(&dev->v.dev);
+        virtq_hush(&dev->v.vq[0]);
+        device_unlock(&dev->v.dev);
+        CHECK_EQ(ld16(vg_host(&g, q.device) + cases[i].off), cases[i].hushed);
+        exchange("rearms", true);
+        CHECK_EQ(ld16(vg_host(&g, q.device) + cases[i].off), 0);
+        end();
+    }
+}
+
 static void queue_reset_and_another_size(void **state)
 {
     struct vg_buf b = {VG_RAM, 1, false};
@@ -541,6 +605,8 @@ int main(void)
         cmocka_unit_test(no_interrupt_flag),
         cmocka_unit_test(event_index_interrupts_when_passed),
         cmocka_unit_test(packed_event_descriptor),
+        cmocka_unit_test(several_chains_come_back_together),
+        cmocka_unit_test(hush_stops_kicks_until_rearmed),
         cmocka_unit_test(queue_reset_and_another_size),
         cmocka_unit_test(save_and_restore_go_on_where_they_were),
     };
