@@ -28,7 +28,8 @@ struct virtio_net_options {
 /*
  * The feature bit that QEMU's property of this name stands for: csum, gso, guest_csum, guest_tso4, guest_tso6, guest_ecn,
  * guest_uso4, guest_uso6, host_tso4, host_tso6, host_ecn, host_uso, mrg_rxbuf, status, ctrl_vq, ctrl_rx, ctrl_vlan,
- * ctrl_rx_extra, ctrl_mac_addr, ctrl_guest_offloads, guest_announce, mq. -1: no such property.
+ * ctrl_rx_extra, ctrl_mac_addr, ctrl_guest_offloads, guest_announce, mq; and gso, host_ufo, guest_ufo, which are never
+ * offered. -1: no such property.
  */
 int virtio_net_feature(const char *name);
 
