@@ -173,6 +173,146 @@ static void longer_than_the_receiver_takes_is_lost(void **state)
     end();
 }
 
+static void send_segments(unsigned count)
+{
+    make_frame(&m, NET_GSO_TCP4, (size_t)count * 1000, true);
+    m.f.gso = NET_GSO_TCP4;
+    m.f.gso_size = 1000;
+}
+
+/* Each room from 0 to all: no segment is lost, none repeated, and the sender's buffer is not needed any more. */
+static void refused_in_the_midst_of_segments(void **state)
+{
+    (void)state;
+    for (int room = 0; room <= 5; room++) {
+        begin(0, 0);
+        send_segments(5);
+        b.room = room;
+        CHECK_EQ(net_port_send(&a.port, &m.f), room > 0);
+        CHECK_EQ(b.count, room);
+        if (room && room < 5) {
+            CHECK(!tp_send(&a, hello, sizeof hello)); /* it would overtake them */
+            CHECK(a.port.full);
+        }
+        memset(m.data + m.payload, 0x77, 5000); /* the sender does what it likes with its buffer */
+        b.room = 1;
+        net_port_room(&b.port);
+        CHECK_EQ(b.count, room == 0 || room == 5 ? room : room + 1);
+        b.room = -1;
+        net_port_room(&b.port);
+        if (room)
+            CHECK_EQ(b.count, 5);
+        for (unsigned i = 0; i < b.count; i++) {
+            CHECK_EQ(ld32be(b.got[i].data + m.l4 + 4), 1000 + i * 1000);
+            CHECK(b.got[i].data[m.payload] != 0x77);
+            CHECK(!frame_wrong(b.got[i].data, b.got[i].len));
+        }
+        CHECK_EQ(a.port.sent.frames, room > 0);
+        CHECK_EQ(a.ready, room < 5);
+        CHECK(!a.port.full);
+        CHECK(tp_send(&a, hello, sizeof hello));
+        end();
+    }
+}
+
+static void what_was_kept_is_lost_with_the_link(void **state)
+{
+    (void)state;
+    begin(0, 0);
+    send_segments(5);
+    b.room = 2;
+    CHECK(net_port_send(&a.port, &m.f));
+    net_cable_set_link(cable, false);
+    CHECK_EQ(a.port.sent.dropped, 1);
+    net_cable_set_link(cable, true);
+    b.room = -1;
+    net_port_room(&b.port);
+    CHECK_EQ(b.count, 2);
+    CHECK(tp_send(&a, hello, sizeof hello));
+    CHECK_EQ(b.count, 3);
+    end();
+}
+
+static void answer(struct test_port *t, const struct net_frame *f)
+{
+    (void)f;
+    if (!tp_send(t, hello, sizeof hello))
+        t->refused++;
+}
+
+/* A receiver that answers each segment at once, and a sender that sends more at each answer. */
+static void answers_from_within_receive(void **state)
+{
+    (void)state;
+    begin(0, 0);
+    b.on_frame = answer;
+    send_segments(4);
+    CHECK(net_port_send(&a.port, &m.f));
+    CHECK_EQ(b.count, 4);
+    CHECK_EQ(a.count, 4);
+    end();
+}
+
+static void nothing_comes_between_segments(void **state)
+{
+    (void)state;
+    begin(0, 0);
+    b.on_frame = answer;
+    a.on_frame = answer;
+    send_segments(4);
+    CHECK(net_port_send(&a.port, &m.f));
+    for (unsigned i = 0; i < 4; i++)
+        CHECK_EQ(b.got[i].len, m.payload + 1000);
+    CHECK_EQ(a.refused, 4);
+    CHECK_EQ(a.ready, 1); /* and hears when it may */
+    end();
+}
+
+static void two_that_answer_each_other_do_not_hang(void **state)
+{
+    (void)state;
+    begin(0, 0);
+    a.on_frame = b.on_frame = answer;
+    CHECK(tp_send(&a, hello, sizeof hello));
+    CHECK(a.count + b.count > 4);
+    CHECK(a.count + b.count < 64);
+    end();
+}
+
+static void keep_sending(struct test_port *t)
+{
+    while (tp_send(t, hello, sizeof hello) && t->port.sent.frames < 100)
+        ;
+}
+
+static void send_more_when_ready(void **state)
+{
+    (void)state;
+    begin(0, 0);
+    a.on_ready = keep_sending;
+    b.room = 0;
+    CHECK(!tp_send(&a, hello, sizeof hello));
+    for (unsigned i = 0; i < 200 && b.count < 100; i++) {
+        b.room = 3;
+        net_port_room(&b.port);
+    }
+    CHECK_EQ(b.count, 100);
+    end();
+}
+
+static void unplugged_ports_hear_of_it(void **state)
+{
+    (void)state;
+    begin(0, 0);
+    net_cable_free(cable);
+    cable = NULL;
+    CHECK_EQ(a.link_down, 1);
+    CHECK_EQ(b.link_down, 1);
+    CHECK(!net_port_up(&a.port));
+    net_port_room(&a.port); /* harmless */
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +322,13 @@ int main(void)
         cmocka_unit_test(lost_without_a_cable_or_with_the_link_down),
         cmocka_unit_test(malformed_frames_are_lost),
         cmocka_unit_test(longer_than_the_receiver_takes_is_lost),
+        cmocka_unit_test(refused_in_the_midst_of_segments),
+        cmocka_unit_test(what_was_kept_is_lost_with_the_link),
+        cmocka_unit_test(answers_from_within_receive),
+        cmocka_unit_test(nothing_comes_between_segments),
+        cmocka_unit_test(two_that_answer_each_other_do_not_hang),
+        cmocka_unit_test(send_more_when_ready),
+        cmocka_unit_test(unplugged_ports_hear_of_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
