@@ -215,10 +215,10 @@ def middle(disks):
     subprocess.run(["qemu-nbd", "-r", "-f", "qcow2", "-t", "--fork", "--pid-file", pid, "-k", os.path.join(DIR, "nbd"), frozen[0]], check=True)
     refused = m.ask("snap delete n1")
     os.kill(int(open(pid).read()), signal.SIGTERM)
-    while os.path.exists(pid):
-        time.sleep(0.05)
     ok("in use by qemu-nbd" in refused, "a layer that another program reads is not merged into", refused)
-    said = m.ask("snap delete n1")
+    end = time.monotonic() + 60
+    while "in use" in (said := m.ask("snap delete n1")) and time.monotonic() < end:
+        time.sleep(0.2)
     listed = wait_merge(m)
     gone = not os.path.exists(disks[0].replace(".qcow2", "@2.qcow2"))
     good = m.out.expect("DONE")
