@@ -172,21 +172,26 @@ static struct echo *find(struct nat *n, const struct nat_ip *ip, uint16_t id)
     return begin(n, ip, id, hash);
 }
 
-/* An error that waits on the socket is reported by the next send, whomever that was for: once more then. */
+/*
+ * An error that waits on the socket is reported by the next send, whomever that was for: once more then. What is too big
+ * is on the error queue, with the MTU.
+ */
 static int send_echo(struct echo *s, const struct nat_echo *e)
 {
     struct iovec iov[1 + IOV_MAX_PIECES] = {{(void *)(uintptr_t)e->h, ICMP_HLEN}};
     struct msghdr m = {.msg_name = (void *)(uintptr_t)&e->to, .msg_namelen = e->to_len, .msg_iov = iov};
     size_t left;
+    int error;
 
     m.msg_iovlen = 1 + packet_iov(e->p, iov + 1, IOV_MAX_PIECES, &left);
     if (left)
-        return EMSGSIZE;
-    if (sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return 0;
-    if (errno == EAGAIN || errno == ENOBUFS)
-        return 0; /* lost */
+        return 0; /* a guest that hands over an echo in more pieces than that loses it */
+    if (sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN || errno == ENOBUFS)
+        return 0; /* the latter two: lost */
+    error = errno;
     errors(s);
+    if (error == EMSGSIZE)
+        return 0;
     return sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 0 : errno;
 }
 
@@ -219,10 +224,8 @@ void nat_echo_request(struct nat *n, const struct nat_echo *e)
     s->dst = ip->dst;
     s->sent++;
     error = send_echo(s, e);
-    if (error && error != EMSGSIZE) /* that one is on the error queue, with the MTU */
+    if (error)
         nat_icmp_error(n, ip, nat_unreach_of(error), 0);
-    else if (error)
-        errors(s);
 }
 
 void nat_echo_info(const struct nat_icmp *i, FILE *out)

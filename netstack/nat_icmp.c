@@ -93,6 +93,23 @@ bool nat_icmp_may(struct nat *n, const uint8_t mac[ETH_ALEN])
     return true;
 }
 
+/* An ICMPv6 error, behind whatever extension headers (of which all but the fragment header give their length). */
+static bool is_error6(const uint8_t *h, size_t len)
+{
+    uint8_t next = h[6];
+    size_t at = 40;
+
+    while (at + 2 <= len && (next == 0 || next == 43 || next == 44 || next == 60)) {
+        size_t step = next == 44 ? 8 : (h[at + 1] + 1u) * 8u;
+
+        if (next == 44 && at + 4 <= len && ld16be(h + at + 2) & 0xfff8)
+            return false; /* a later fragment: what it begins with is no header */
+        next = h[at];
+        at += step;
+    }
+    return next == IP_PROTO_ICMP6 && (at >= len || h[at] < 128);
+}
+
 /* About an ICMP error, or a fragment that is not the first. */
 static bool silent(const struct nat_ip *ip)
 {
@@ -102,7 +119,7 @@ static bool silent(const struct nat_ip *ip)
     if (ip->group || net_addr_none(&ip->src) || (ip->is4 && !ld32be(ip->src.b + 12)))
         return true;
     if (!ip->is4)
-        return ip->proto == IP_PROTO_ICMP6 && (ip->header_len < 41 || h[40] < 128);
+        return is_error6(h, ip->header_len);
     hlen = (h[0] & 15) * 4u;
     if (ld16be(h + 6) & 0x1fff)
         return true;

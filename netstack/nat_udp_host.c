@@ -284,7 +284,8 @@ static void errors(struct nat_udp_sock *s)
         q.guest = f->guest;
         q.dst = s->flow ? nat_guest_view_for(s->nat, &e.dst, &f->guest) : f->peer;
         st16be(q.head, f->guest_port);
-        st16be(q.head + 2, s->flow ? port : f->peer_port);
+        /* what this host itself says comes at once, and without the port */
+        st16be(q.head + 2, s->flow && port ? port : f->peer_port);
         st16be(q.head + 4, (uint16_t)(UDP_HLEN + e.len));
         nat_relay_send(s->nat, &e, &q);
     }
