@@ -6,6 +6,7 @@ CC := gcc
 endif
 PREFIX ?= /usr/local
 B := build/$(MODE)
+ALL_CORES := -j$(shell nproc)
 
 PARTS := base mmu cpu translator devices netstack images frontend
 SRC := $(sort $(foreach p,$(PARTS),$(wildcard $(p)/*.c $(p)/*/*.c)))
@@ -81,7 +82,7 @@ check-debian: all
 .PHONY: check-disks
 check-disks:
 	@tests/packages.sh build test demo
-	@$(MAKE) --no-print-directory all $(DISK)
+	@$(MAKE) --no-print-directory $(ALL_CORES) all $(DISK)
 	@GUISE=$(B)/guise tests/disk/long.sh
 
 # --- what a person calls -----------------------------------------------------------------------------------------
@@ -106,38 +107,38 @@ help:
 .PHONY: demo
 demo:
 	@tests/packages.sh build demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise GUEST="$(GUEST)" SCRIPT="$$SCRIPT" frontend/demo/demo.sh
 export SCRIPT
 
 .PHONY: test check check-asan check-tsan check-qemu
 test:
 	@tests/packages.sh build test demo
-	@$(MAKE) --no-print-directory all unit
+	@$(MAKE) --no-print-directory $(ALL_CORES) all unit
 	@tests/run.sh $(MODE) full
 
 check: all unit
 	@tests/run.sh $(MODE) fast
 check-asan check-tsan:
 	@tests/packages.sh build test demo
-	@$(MAKE) --no-print-directory MODE=$(@:check-%=%) all unit
+	@$(MAKE) --no-print-directory $(ALL_CORES) MODE=$(@:check-%=%) all unit
 	@tests/run.sh $(@:check-%=%) sanitizer
 
 check-qemu:
 	@tests/packages.sh build test
-	@$(MAKE) --no-print-directory all $(RANDOM)
+	@$(MAKE) --no-print-directory $(ALL_CORES) all $(RANDOM)
 	@GUISE=$(B)/guise MODE=$(MODE) tests/random/qemu.sh
 
 .PHONY: bench
 bench:
 	@tests/packages.sh build test demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise tests/bench/bench.sh $(BENCH)
 
 .PHONY: bench-disk
 bench-disk:
 	@tests/packages.sh build test demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise tests/bench/disk.sh
 
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -163,7 +164,7 @@ $(REPLAY): $(B)/%: $(B)/%.o $(FUZZ_LIB_SRC:%.c=$(B)/%.o) $(B)/tests/fuzz/replay_
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 fuzz:
 	@tests/packages.sh build fuzz
-	@$(MAKE) --no-print-directory fuzz-build
+	@$(MAKE) --no-print-directory $(ALL_CORES) fuzz-build
 	@tests/fuzz/run.sh $(SECONDS) $(FUZZ)
 
 .PHONY: install
