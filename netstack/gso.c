@@ -46,6 +46,8 @@ unsigned frame_l3(const struct net_frame *f, uint16_t *type)
     return b ? at + 2 : ETH_HLEN;
 }
 
+uint16_t gso_csum_offset(const struct gso *g) { return g->udp ? UDP_CSUM : TCP_CSUM; }
+
 /* The headers' bytes [at, at + n), n > 0. NULL: more than there are. */
 static uint8_t *header_at(struct gso *g, unsigned have, unsigned at, unsigned n)
 {
@@ -102,7 +104,7 @@ static bool parse_ip6(struct gso *g, unsigned have, uint8_t proto)
     return true;
 }
 
-bool gso_parse(struct gso *g, const struct net_frame *f)
+bool gso_headers(struct gso *g, const struct net_frame *f, enum net_gso kind)
 {
     struct packet p = packet_of(f);
     unsigned have = (unsigned)packet_copy(&p, 0, g->header, sizeof g->header);
@@ -111,17 +113,22 @@ bool gso_parse(struct gso *g, const struct net_frame *f)
     uint16_t type;
     const uint8_t *l4;
 
-    g->ip6 = f->gso == NET_GSO_TCP6 || f->gso == NET_GSO_UDP6;
-    g->udp = f->gso == NET_GSO_UDP4 || f->gso == NET_GSO_UDP6;
+    g->ip6 = kind == NET_GSO_TCP6 || kind == NET_GSO_UDP6;
+    g->udp = kind == NET_GSO_UDP4 || kind == NET_GSO_UDP6;
     g->l3 = frame_l3(&head, &type);
     if (type != (g->ip6 ? TYPE_IP6 : TYPE_IP4) ||
         !(g->ip6 ? parse_ip6 : parse_ip4)(g, have, g->udp ? PROTO_UDP : PROTO_TCP))
         return false;
     l4 = header_at(g, have, g->l4, g->udp ? UDP_HLEN : TCP_HLEN);
-    if (!l4 || f->csum_start != g->l4 || f->csum_offset != (g->udp ? UDP_CSUM : TCP_CSUM))
+    if (!l4)
         return false;
     g->len = g->l4 + (g->udp ? UDP_HLEN : (l4[12] >> 4) * 4u);
-    if (g->len < g->l4 + (g->udp ? UDP_HLEN : TCP_HLEN) || g->len > have)
+    return g->len >= g->l4 + (g->udp ? UDP_HLEN : TCP_HLEN) && g->len <= have;
+}
+
+bool gso_parse(struct gso *g, const struct net_frame *f)
+{
+    if (!gso_headers(g, f, f->gso) || f->csum_start != g->l4 || f->csum_offset != gso_csum_offset(g))
         return false;
     g->size = f->gso_size;
     g->payload = f->len - g->len;
@@ -166,7 +173,7 @@ static void segment_tcp(const struct gso *g, unsigned i, uint8_t *tcp)
 /* The checksum of the segment whose headers are done: here, or its pseudo-header's part for the receiver to complete. */
 static void segment_csum(const struct gso *g, bool partial, struct gso_frame *out, const struct packet *payload)
 {
-    unsigned at = g->l4 + (g->udp ? UDP_CSUM : TCP_CSUM);
+    unsigned at = g->l4 + gso_csum_offset(g);
     uint32_t sum = g->pseudo + (uint32_t)(out->f.len - g->l4);
     uint16_t v;
 

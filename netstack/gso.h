@@ -37,7 +37,13 @@ bool frame_valid(const struct net_frame *f);
 /* Bytes before the IP header: Ethernet and at most two VLAN tags; *type: what follows. Of a valid frame. */
 unsigned frame_l3(const struct net_frame *f, uint16_t *type);
 
-/* false: the headers are not what f->gso says. */
+/*
+ * Find the headers of a TCP or UDP packet of this kind (its gso name) that is not a fragment: header, len, l3, l4, pseudo.
+ * false: it is something else, or its headers are cut off or longer than GSO_HEADER_MAX.
+ */
+bool gso_headers(struct gso *g, const struct net_frame *f, enum net_gso kind);
+uint16_t gso_csum_offset(const struct gso *g); /* in the TCP or UDP header */
+/* Those and the rest, of a gso frame. false: the headers are not what f->gso and the checksum's place say. */
 bool gso_parse(struct gso *g, const struct net_frame *f);
 /*
  * Segment i of f, in order: *rest is f's payload behind the headers at i == 0 and moves on. partial: the checksum is left to
