@@ -125,7 +125,7 @@ static void fill6(struct nat_config *c)
         c->net6 = c->host6;
     if (net_addr_none(&c->net6))
         c->net6 = (struct net_addr){{0xfe, 0xc0}};
-    for (unsigned i = c->prefix6_len; i < 128; i++)
+    for (unsigned i = c->prefix6_len; i < 128 && !net_addr_is4(&c->net6); i++)
         c->net6.b[i / 8] &= (uint8_t)~(0x80u >> i % 8);
     if (net_addr_none(&c->host6))
         c->host6 = with_last(&c->net6, FIRST_HOST);
