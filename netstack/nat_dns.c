@@ -58,6 +58,7 @@ struct nat_dns {
     unsigned good; /* the server that answered last */
     struct query query[QUERIES_MAX];
     unsigned outstanding;
+    struct nat_dns_tcp *tcp;
     uint64_t asked, local, answered, in_vain;
     uint8_t answer[ANSWER_BYTES_MAX];
 };
@@ -70,6 +71,11 @@ struct nat_dns *nat_dns_new(struct nat *n)
 
     if (!d)
         return NULL;
+    d->tcp = nat_dns_tcp_new(n);
+    if (!d->tcp) {
+        free(d);
+        return NULL;
+    }
     d->n = n;
     resolver_init(&d->resolver, n->c.resolv_conf);
     for (unsigned i = 0; i < QUERIES_MAX; i++) {
@@ -108,6 +114,8 @@ void nat_dns_free(struct nat_dns *d)
             query_end(&d->query[i]);
         clock_drop_timer(&d->query[i].timer);
     }
+    if (d)
+        nat_dns_tcp_free(d->tcp);
     free(d);
 }
 
@@ -360,15 +368,19 @@ bool nat_dns_input(struct nat *n, const struct nat_ip *ip, uint16_t sport, uint1
 
 /* --- for others ----------------------------------------------------------------------------------------------------- */
 
-bool nat_dns_upstream(struct nat_dns *d, struct sockaddr_storage *to, socklen_t *len)
+bool nat_dns_server(struct nat_dns *d, unsigned i, struct sockaddr_storage *to, socklen_t *len)
 {
+    const struct resolver *r = &d->resolver;
+
     resolver_update(&d->resolver, clock_now(d->n->env.clock));
-    if (!d->resolver.servers)
+    if (i >= r->servers)
         return false;
-    *to = d->resolver.server[d->good % d->resolver.servers].addr;
-    *len = d->resolver.server[d->good % d->resolver.servers].len;
+    *to = r->server[(d->good + i) % r->servers].addr;
+    *len = r->server[(d->good + i) % r->servers].len;
     return true;
 }
+
+int nat_dns_open(struct nat_dns *d) { return nat_dns_tcp_open(d->tcp); }
 
 void nat_dns_info(const struct nat_dns *d, FILE *out)
 {

@@ -44,4 +44,12 @@ struct resolver {
 void resolver_init(struct resolver *r, const char *path);
 void resolver_update(struct resolver *r, uint64_t now);
 
+/* The i-th server to ask, beginning with the one that answered last; false: there are no more. */
+bool nat_dns_server(struct nat_dns *d, unsigned i, struct sockaddr_storage *to, socklen_t *len);
+
+/* DNS over TCP: nat_dns_tcp.c. The stream socket is for the TCP layer, as nat_guestfwd_open's. -1 with errno. */
+struct nat_dns_tcp *nat_dns_tcp_new(struct nat *n);
+void nat_dns_tcp_free(struct nat_dns_tcp *t);
+int nat_dns_tcp_open(struct nat_dns_tcp *t);
+
 #endif

@@ -194,6 +194,8 @@ int nat_guestfwd_open(struct nat *n, const struct net_addr *addr, uint16_t port)
     const struct guestfwd *g = find(n->forwards, addr, port);
     int fd, error;
 
+    if (port == 53 && nat_is_dns(n, addr))
+        return nat_dns_open(n->dns);
     if (!g) {
         errno = ENOENT;
         return -1;

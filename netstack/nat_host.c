@@ -114,7 +114,7 @@ socklen_t net_addr_to_sock(const struct net_addr *a, uint16_t port, struct socka
 
 /* --- who may reach what ---------------------------------------------------------------------------------------- */
 
-bool nat_host_target(struct nat *n, const struct net_addr *dst, uint16_t port, bool tcp, struct sockaddr_storage *to,
+bool nat_host_target(struct nat *n, const struct net_addr *dst, uint16_t port, struct sockaddr_storage *to,
                      socklen_t *len, enum nat_unreach *why)
 {
     *why = UNREACH_ADMIN;
@@ -122,7 +122,7 @@ bool nat_host_target(struct nat *n, const struct net_addr *dst, uint16_t port, b
         return false;
     if (nat_is_dns(n, dst)) {
         *why = UNREACH_PORT;
-        return tcp && port == 53 && nat_dns_upstream(n->dns, to, len);
+        return false; /* what is served there was offered before */
     }
     if (nat_is_gateway(n, dst)) {
         struct net_addr loopback = net_addr_is4(dst) ? net_addr_of4(INADDR_LOOPBACK) : loopback6;

@@ -180,7 +180,7 @@ static void echo(struct nat *n, struct nat_echo *e)
         nat_echo_reply(n, &ip->dst, &ip->src, 0, ld32be(e->h + 4), n->icmp->buf, len);
         return;
     }
-    if (!nat_host_target(n, &ip->dst, 0, false, &e->to, &e->to_len, &why)) {
+    if (!nat_host_target(n, &ip->dst, 0, &e->to, &e->to_len, &why)) {
         nat_icmp_error(n, ip, why, 0);
         return;
     }

@@ -124,11 +124,8 @@ bool nat_dhcp4_input(struct nat *n, const struct nat_ip *ip, uint16_t sport, uin
 bool nat_dhcp6_input(struct nat *n, const struct nat_ip *ip, uint16_t sport, uint16_t dport, struct packet *p);
 bool nat_dns_input(struct nat *n, const struct nat_ip *ip, uint16_t sport, uint16_t dport, struct packet *p);
 bool nat_tftp_input(struct nat *n, const struct nat_ip *ip, uint16_t sport, uint16_t dport, struct packet *p);
-/*
- * DNS over TCP: a guest's connection to dns:53 goes to the host's resolver, which this names (nat_host_target asks).
- * false: there is none.
- */
-bool nat_dns_upstream(struct nat_dns *d, struct sockaddr_storage *to, socklen_t *len);
+/* DNS over TCP: a stream socket for a guest's connection to dns:53, which nat_guestfwd_open gives as one of its own. */
+int nat_dns_open(struct nat_dns *d);
 /* Router advertisements: a guest solicits (checked: RFC 4861, 6.1.1; ip->src may be none); the timer's start and end. */
 void nat_ra_solicited(struct nat *n, const struct nat_ip *ip);
 void nat_ra_init(struct nat *n);
@@ -141,7 +138,7 @@ bool nat_udp_send(struct nat *n, const struct net_addr *src, uint16_t sport, con
  * Where a guest's packet to dst:port goes on this host. false: nowhere (why: the ICMP error to answer with, TCP: RST):
  * restrict, loopback, addresses of the virtual network that nobody has, broadcast.
  */
-bool nat_host_target(struct nat *n, const struct net_addr *dst, uint16_t port, bool tcp, struct sockaddr_storage *to,
+bool nat_host_target(struct nat *n, const struct net_addr *dst, uint16_t port, struct sockaddr_storage *to,
                      socklen_t *len, enum nat_unreach *why);
 bool nat_in_net(const struct nat *n, const struct net_addr *a); /* of the virtual network (link-local too) */
 /* ARP and neighbour discovery answer for it: the gateway's addresses, DNS, guestfwd's. */
@@ -235,6 +232,8 @@ bool nat_dhcp_lookup(const struct nat_dhcp *d, const char *name, struct net_addr
 bool nat_neighbour(const struct nat *n, const struct net_addr *a, uint8_t mac[ETH_ALEN]);
 void nat_neighbour_learn(struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
 bool nat_neighbour_seen(struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
+/* Another MAC than this was seen behind a lately. */
+bool nat_neighbour_in_use(const struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
 /* The frame (its destination to be filled in) goes to a when its MAC is known; a is asked for. Copied; may be lost. */
 void nat_neighbour_wait(struct nat *n, const struct net_addr *a, const struct net_frame *f);
 struct nat_neighbours *nat_neighbours_new(struct nat *n);

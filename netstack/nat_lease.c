@@ -170,17 +170,17 @@ static struct nat_lease *owner(struct nat_dhcp *d, const struct nat_lease *l, co
 /* An address that a guest may have at all, and that no guest with an address of its own making uses. */
 static bool usable(struct nat_dhcp *d, const struct nat_lease *l, const struct net_addr *a)
 {
-    uint8_t mac[ETH_ALEN];
-
     if (!same_net(d->n, a) || !is_host_part(d->n, a) || nat_is_ours(d->n, a) || is_static_of_another(d->n, l, a))
         return false;
-    return !is_declined(d, a) && (!nat_neighbour(d->n, a, mac) || !memcmp(mac, l->mac, ETH_ALEN));
+    return !is_declined(d, a) && !nat_neighbour_in_use(d->n, a, l->mac);
 }
 
 bool lease_may_have(struct nat_dhcp *d, const struct nat_lease *l, const struct net_addr *a)
 {
     if (net_addr_is4(a) && l->fixed)
         return net_addr_equal(a, &l->fixed->addr);
+    if (lease_kept(d, l) && net_addr_equal(a, net_addr_is4(a) ? &l->a4 : &l->a6))
+        return true;
     return usable(d, l, a) && !owner(d, l, a);
 }
 
@@ -217,7 +217,7 @@ static bool pool_steal(struct nat_dhcp *d, const struct nat_lease *l, bool is4, 
         struct nat_lease *o = &d->lease[i];
         const struct net_addr *theirs = is4 ? &o->a4 : &o->a6;
 
-        if (o != l && o->used && !net_addr_none(theirs) && !lease_kept(d, o) && usable(d, l, theirs) &&
+        if (o != l && o->used && !net_addr_none(theirs) && !lease_kept(d, o) && usable(d, o, theirs) &&
             (!old || o->seen < old->seen))
             old = o;
     }
@@ -236,7 +236,7 @@ bool lease_address(struct nat_dhcp *d, struct nat_lease *l, bool is4, const stru
         *mine = l->fixed->addr;
         return true;
     }
-    if (!net_addr_none(mine) && usable(d, l, mine))
+    if (!net_addr_none(mine) && (lease_kept(d, l) || usable(d, l, mine)))
         return true;
     if (!net_addr_none(want) && net_addr_is4(want) == is4 && lease_may_have(d, l, want)) {
         *mine = *want;

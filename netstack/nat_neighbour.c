@@ -210,6 +210,13 @@ bool nat_neighbour(const struct nat *n, const struct net_addr *a, uint8_t mac[ET
     return true;
 }
 
+bool nat_neighbour_in_use(const struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN])
+{
+    const struct neighbour *e = find(n->neighbours, a);
+
+    return e && known(e) && memcmp(e->mac, mac, ETH_ALEN) && clock_now(n->env.clock) - e->seen < IN_USE;
+}
+
 /* --- asking ---------------------------------------------------------------------------------------------------- */
 
 static void ask(struct nat *n, struct neighbour *e)

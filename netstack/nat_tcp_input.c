@@ -112,7 +112,7 @@ static int open_host(struct nat_tcp *t, const struct tcp_key *key, enum nat_unre
     *nowhere = false;
     if (fd >= 0 || errno != ENOENT)
         return fd;
-    *nowhere = !nat_host_target(t->n, &key->peer, key->peer_port, true, &to, &len, why);
+    *nowhere = !nat_host_target(t->n, &key->peer, key->peer_port, &to, &len, why);
     return *nowhere ? -1 : t->connect(t, &to, len);
 }
 

@@ -285,7 +285,7 @@ static void to_world(struct nat *n, const struct nat_ip *ip, uint16_t sport, uin
     struct nat_udp_flow *f;
     int error;
 
-    if (!nat_host_target(n, &ip->dst, dport, false, &to, &to_len, &why)) {
+    if (!nat_host_target(n, &ip->dst, dport, &to, &to_len, &why)) {
         nat_icmp_error(n, ip, why, 0);
         return;
     }

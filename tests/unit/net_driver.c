@@ -42,13 +42,14 @@ void world_run(struct world *w)
 
 void world_advance(struct world *w, uint64_t ns)
 {
-    world_run(w);
-    while (ns) {
-        uint64_t step = ns < NS_PER_SEC ? ns : NS_PER_SEC;
+    uint64_t end = clock_now(w->env.clock) + ns, now;
 
-        clock_advance(w->env.clock, step);
+    world_run(w);
+    while ((now = clock_now(w->env.clock)) < end) {
+        uint64_t next = clock_next(w->env.clock);
+
+        clock_advance(w->env.clock, next <= now ? 0 : next < end ? next - now : end - now);
         world_run(w);
-        ns -= step;
     }
 }
 

@@ -43,9 +43,8 @@ struct world {
 
 void world_init(struct world *w);
 void world_free(struct world *w);
-void world_run(struct world *w); /* turn the loop until nothing is left to do at once */
-void world_advance(struct world *w,
-                   uint64_t ns); /* fake time: every timer on the way, and the loop after each second */
+void world_run(struct world *w);                  /* turn the loop until nothing is left to do at once */
+void world_advance(struct world *w, uint64_t ns); /* fake time, and the loop after each timer on the way */
 /* Turn the loop until fd has events (LOOP_IN, LOOP_OUT); fails the test after WORLD_PATIENCE_MS. */
 void world_wait(struct world *w, int fd, unsigned events);
 /* Turn the loop until done(arg); fails the test after WORLD_PATIENCE_MS, naming what. Looked at after each event. */
