@@ -48,8 +48,11 @@ struct net_config *config_net_new(struct machine_config *c, enum net_mode mode, 
 
 /* --- the gateway's addresses --- */
 
-/* Gateway, DNS and first guest where QEMU has them: .2, .3 and .15 of the last two bytes (net/slirp.c). */
-static void gateway4(struct nat_config *c)
+/*
+ * In a network larger than a /24 QEMU has gateway, DNS and first guest in its third 256 addresses (net/slirp.c): 10.0.0.0/8
+ * has 10.0.2.2. Elsewhere they are where the NAT has them.
+ */
+static void gateway(struct nat_config *c)
 {
     uint32_t net = ld32be(c->net.b + 12), host = c->prefix_len ? UINT32_MAX >> c->prefix_len : 0;
     const struct {
@@ -57,31 +60,20 @@ static void gateway4(struct nat_config *c)
         uint32_t low;
     } rows[] = {{&c->host, 0x0202}, {&c->dns, 0x0203}, {&c->dhcp_start, 0x020f}};
 
-    for (size_t i = 0; i < ARRAY_LEN(rows) && !net_addr_none(&c->net); i++)
+    for (size_t i = 0; i < ARRAY_LEN(rows) && host > 0xff; i++)
         if (net_addr_none(rows[i].a))
             *rows[i].a = net_addr_of4(net | (rows[i].low & host));
-}
-
-static void gateway6(struct nat_config *c)
-{
-    if (net_addr_none(&c->net6))
-        return;
-    if (net_addr_none(&c->host6)) {
-        c->host6 = c->net6;
-        c->host6.b[15] |= 2;
-    }
-    if (net_addr_none(&c->dns6)) {
-        c->dns6 = c->net6;
-        c->dns6.b[15] |= 3;
-    }
 }
 
 static void finish_gateway(struct net_config *n)
 {
     struct nat_config *c = &n->nat;
 
-    gateway4(c);
-    gateway6(c);
+    if (net_addr_none(&c->net) && net_addr_is4(&c->host)) { /* the gateway's address says which network */
+        c->net = net_addr_of4(ld32be(c->host.b + 12) & 0xffffff00);
+        c->prefix_len = 24;
+    }
+    gateway(c);
     c->name = n->id;
     c->mtu = n->mtu;
     c->lease = n->lease;

@@ -428,8 +428,8 @@ struct machine *machine_new(const struct machine_config *c, struct tty *tty, str
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
     if (make_core(m, e) && make_harts(m, e) && machine_open_drives(m, e) && machine_open_chardevs(m, e) &&
-        machine_build_board(m, e) && machine_build_virtio(m, e) && boot(m, e) && machine_attach_monitors(m, e) &&
-        start_files(m, e))
+        machine_open_nets(m, e) && machine_build_board(m, e) && machine_build_virtio(m, e) && boot(m, e) &&
+        machine_plug_nets(m, e) && machine_attach_monitors(m, e) && start_files(m, e))
         return m;
     machine_free(m);
     return NULL;
@@ -468,12 +468,14 @@ void machine_free(struct machine *m)
     if (!m)
         return;
     machine_snap_end(m);
+    machine_unplug_nets(m);
     while (m->devices) {
         struct device *d = m->devices;
 
         m->devices = d->next;
         device_free(d);
     }
+    machine_close_nets(m);
     machine_close_io(m);
     if (m->translator)
         translator_free(m->translator);

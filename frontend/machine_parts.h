@@ -12,6 +12,7 @@
 #include "frontend/boot.h"
 #include "frontend/chardevs.h"
 #include "frontend/machine.h"
+#include "frontend/machine_net.h"
 #include "frontend/monitor.h"
 #include "frontend/mux.h"
 
@@ -77,7 +78,9 @@ struct machine {
     struct block *block[CONFIG_MAX]; /* of config->drive */
     struct drive_link drive_link[CONFIG_MAX];
     struct snap_job snap;
-    struct err key_answer; /* of Ctrl-A s */
+    struct net_link net[CONFIG_MAX]; /* of config->net */
+    struct nic *nic[CONFIG_MAX];     /* of config->device, NULL: no adapter */
+    struct err key_answer;           /* of Ctrl-A s */
     struct chardev *chardev[CONFIG_MAX];
     struct mux *mux[CONFIG_MAX];
     struct monitor *monitor[CONFIG_MAX];
@@ -136,6 +139,14 @@ bool device_pci_addr(const struct device_config *d, int *devfn, struct err *e); 
 /* machine_disks.c */
 struct virtio_dev *machine_make_blk(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 bool machine_build_nvme(struct machine *m, const struct device_config *d, const char *name, struct err *e);
+/* machine_nic.c */
+struct virtio_dev *machine_make_net(struct machine *m, const struct device_config *d, const char *name, struct err *e);
+bool machine_build_e1000e(struct machine *m, const struct device_config *d, const char *name, struct err *e);
+/* machine_net.c: the networks, then their cables to the adapters; the cables go before the devices, the networks after. */
+bool machine_open_nets(struct machine *m, struct err *e);
+bool machine_plug_nets(struct machine *m, struct err *e);
+void machine_unplug_nets(struct machine *m);
+void machine_close_nets(struct machine *m);
 /* Take d (NULL: out of memory, or e is set already when `made`) into the list. */
 bool machine_adopt(struct machine *m, struct device *d, struct err *e);
 const char *machine_device_name(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

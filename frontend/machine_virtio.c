@@ -158,12 +158,13 @@ static bool plug_pci(struct machine *m, const struct device_config *d, struct vi
 static bool build(struct machine *m, const struct device_config *d, struct err *e)
 {
     static struct virtio_dev *(*const make[])(struct machine *, const struct device_config *, const char *,
-                                              struct err *) = {
-        [DEVICE_BLK] = machine_make_blk, [DEVICE_RNG] = make_rng, [DEVICE_SERIAL] = make_serial};
-    static const char *const names[] = {[DEVICE_BLK] = "virtio-blk",
-                                        [DEVICE_RNG] = "virtio-rng",
-                                        [DEVICE_SERIAL] = "virtio-serial",
-                                        [DEVICE_NVME] = "nvme"};
+                                              struct err *) = {[DEVICE_BLK] = machine_make_blk,
+                                                               [DEVICE_RNG] = make_rng,
+                                                               [DEVICE_SERIAL] = make_serial,
+                                                               [DEVICE_NET] = machine_make_net};
+    static const char *const names[] = {
+        [DEVICE_BLK] = "virtio-blk", [DEVICE_RNG] = "virtio-rng", [DEVICE_SERIAL] = "virtio-serial",
+        [DEVICE_NVME] = "nvme",      [DEVICE_NET] = "virtio-net", [DEVICE_E1000E] = "e1000e"};
     const char *id = device_prop(d, "id");
     unsigned self = (unsigned)(d - m->config->device);
     const char *name =
@@ -172,8 +173,8 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
 
     if (d->type->kind == DEVICE_NVME)
         return machine_build_nvme(m, d, name, e);
-    if (d->type->kind == DEVICE_NET || d->type->kind == DEVICE_E1000E)
-        return err_set(e, "network adapters are not there yet");
+    if (d->type->kind == DEVICE_E1000E)
+        return machine_build_e1000e(m, d, name, e);
     v = make[d->type->kind](m, d, name, e);
     if (!v || !machine_adopt(m, &v->dev, e))
         return false;

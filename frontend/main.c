@@ -18,6 +18,7 @@
 #include "frontend/img/io.h"
 #include "frontend/machine.h"
 #include "frontend/native_run.h"
+#include "frontend/net_cli.h"
 #include "frontend/personality_qemu.h"
 #include "frontend/snap_cli.h"
 #include "frontend/tty.h"
@@ -166,6 +167,13 @@ static int cmd_snap(struct machine_config *c, int argc, char **argv, struct err 
     return snap_main(argc - 1, argv + 1);
 }
 
+static int cmd_net(struct machine_config *c, int argc, char **argv, struct err *e)
+{
+    (void)c;
+    (void)e;
+    return net_main(argc - 1, argv + 1);
+}
+
 static int cmd_img(struct machine_config *c, int argc, char **argv, struct err *e)
 {
     (void)c;
@@ -212,7 +220,8 @@ static int cmd_completion(struct machine_config *c, int argc, char **argv, struc
         "    else COMPREPLY=($(guise complete $table \"$prev\" \"$cur\") $(compgen -f -- \"$cur\")); fi\n"
         "}\n"
         "_guise() {\n"
-        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu snap img io version help completion' -- "
+        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu snap net img io version help "
+        "completion' -- "
         "\"${COMP_WORDS[1]}\"))\n"
         "    else _guise_words run; fi\n"
         "}\n"
@@ -237,6 +246,7 @@ static const struct {
     {"run", "start a machine: guise run [options] [KERNEL|DISK]", cmd_run},
     {"qemu", "the command line of qemu-system-riscv64: guise qemu [options]", cmd_qemu},
     {"snap", "snapshots of a machine's disks: guise snap COMMAND", cmd_snap},
+    {"net", "networks of this host and of this user: guise net COMMAND", cmd_net},
     {"img", "make, inspect, convert and check disk images: guise img COMMAND", cmd_img},
     {"io", "read and write disk images: guise io -c COMMAND FILE", cmd_io},
     {"completion", "print a bash completion script", cmd_completion},

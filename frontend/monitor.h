@@ -40,6 +40,14 @@ void monitor_block_limits(struct machine *m, char *args, FILE *out);
 void monitor_commit(struct machine *m, char *args, FILE *out);
 void monitor_info_mirror(struct machine *m, char *args, FILE *out); /* monitor_mirror.c */
 void monitor_mirror_replace(struct machine *m, char *args, FILE *out);
+/* monitor_net.c: the networks */
+void monitor_info_network(struct machine *m, char *args, FILE *out);
+void monitor_info_usernet(struct machine *m, char *args, FILE *out);
+void monitor_hostfwd_add(struct machine *m, char *args, FILE *out);
+void monitor_hostfwd_remove(struct machine *m, char *args, FILE *out);
+void monitor_set_link(struct machine *m, char *args, FILE *out);
+void monitor_net_set(struct machine *m, char *args, FILE *out);
+void monitor_net_capture(struct machine *m, char *args, FILE *out);
 char *monitor_word(char **p); /* the next word of *p, cut out; NULL: none */
 void monitor_examine(struct machine *m, char *args, bool physical, FILE *out);
 

@@ -302,6 +302,9 @@ const struct monitor_row monitor_info_rows[] = {
     {"block", "[-v] [DISK]", "the disks: image, backing chain, policies, limits, counters", monitor_info_block},
     {"mirror", NULL, "the members of disks kept in copies", monitor_info_mirror},
     {"blockstats", NULL, "counters and latencies of the disks", monitor_info_blockstats},
+    {"network|net", "[-v] [NET]", "the networks: adapters, cables, leases, counters; -v: each flow",
+     monitor_info_network},
+    {"usernet", NULL, "forwards and connections of NATs, as QEMU lists them", monitor_info_usernet},
     {"chardev", NULL, "the character devices", info_chardev},
     {0},
 };

@@ -139,7 +139,7 @@ static const struct net_key keys[] = {
     {"restrict", GATEWAY, net_set_restrict, "restrict=on", "forwards only: nothing goes out"},
     {"ipv4", GATEWAY, net_set_ipv4, "ipv4=off, ipv6=off", "one family only"},
     {"ipv6", GATEWAY, net_set_ipv6, NULL, NULL},
-    {"guestfwd", GATEWAY, net_set_guestfwd, "guestfwd=ADDR:PORT-TARGET",
+    {"guestfwd", NET_MODE(NET_NAT), net_set_guestfwd, "guestfwd=ADDR:PORT-TARGET",
      "TARGET: tcp:HOST:PORT, unix:PATH, cmd:COMMAND"},
     {"tftp", NET_ALL, net_set_tftp, "tftp=FOLDER", "served read-only; bootfile=NAME, tftp-server=NAME"},
     {"bootfile", NET_ALL, net_set_bootfile, NULL, NULL},

@@ -18,7 +18,7 @@ struct run_cli {
     const char *console, *monitor;
     const char *not_kernel; /* a file taken for a disk */
     bool done, no_net;      /* no_net: --net none */
-    const char *forward[NET_FORWARDS_MAX];
+    const char *forward[NET_FORWARDS_MAX], *capture;
     unsigned forwards;
 };
 
@@ -177,6 +177,13 @@ static bool run_forward(void *ctx, const char *arg, struct err *e)
     return true;
 }
 
+static bool run_capture(void *ctx, const char *arg, struct err *e)
+{
+    (void)e;
+    ((struct run_cli *)ctx)->capture = arg;
+    return true;
+}
+
 /* FILE[,ro][,snapshot][,bus=pci|mmio][,serial=NAME] */
 static bool run_disk(void *ctx, const char *arg, struct err *e)
 {
@@ -250,6 +257,7 @@ static const struct option_row options[] = {
      run_net, "nat|natnet:|bridge:|hostonly:|internal:|tap|none|help"},
     {"forward", "HOSTPORT-GUESTPORT", "a port of this host to the first network's guest; also udp:PORT-PORT",
      run_forward, NULL},
+    {"capture", "FILE", "the first network's frames as pcapng, into a file or a FIFO", run_capture, NULL},
     {"device", "DRIVER[,PROP=VALUE]", "any device of the table; help lists them", run_device, "help"},
     {"snapshot", NULL, "disks keep nothing of this run", run_snapshot, NULL},
     {"console", "WHERE", "mon:stdio (default: Ctrl-A h for keys), stdio, pty, unix:PATH, file:PATH, null", run_console,
@@ -307,20 +315,20 @@ static const char *first_disk(const struct machine_config *c)
     return "console=ttyS0";
 }
 
-/* Nothing said: a NAT. --forward goes to the first network. */
+/* Nothing said: a NAT. --forward and --capture go to the first network. */
 static bool finish_net(struct run_cli *r, struct err *e)
 {
     struct machine_config *c = r->c;
     bool none;
 
-    if (r->no_net && (c->nets || r->forwards))
+    if (r->no_net && (c->nets || r->forwards || r->capture))
         return err_set(e, "--net none: and a network too");
-    if (!c->nets && r->forwards && !native_net(c, "nat", &none, e))
+    if (!c->nets && !r->no_net && !native_net(c, "nat", &none, e))
         return false;
     for (unsigned i = 0; i < r->forwards; i++)
         if (!net_set_forward(c, &c->net[0], r->forward[i], e))
             return err_prefix(e, "--forward");
-    return true;
+    return !r->capture || net_set_capture(c, &c->net[0], r->capture, e) || err_prefix(e, "--capture");
 }
 
 static bool finish(struct run_cli *r, struct err *e)

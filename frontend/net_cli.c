@@ -1,0 +1,63 @@
+/* `guise net`. See net_cli.h. */
+#include "frontend/net_cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "frontend/native_net.h"
+#include "netstack/host.h"
+#include "netstack/segment.h"
+
+static int list(int argc, char **argv)
+{
+    bool json = argc > 1 && !strcmp(argv[1], "--json");
+
+    if (argc > (json ? 2 : 1)) {
+        fprintf(stderr, "guise net list: '%s': there is --json\n", argv[json ? 2 : 1]);
+        return 1;
+    }
+    net_host_list(stdout, json);
+    if (!json)
+        segment_list(NULL, stdout);
+    return 0;
+}
+
+static int modes(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    native_net_help(stdout);
+    return 0;
+}
+
+static const struct {
+    const char *name, *args, *help;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"list", "[--json]",
+     "adapters of this host, what you may do on each and why not; named networks and who is on them", list},
+    {"modes", "", "what --net of guise run takes", modes},
+};
+
+int net_main(int argc, char **argv)
+{
+    const char *names[ARRAY_LEN(commands) + 1], *word = argc > 1 ? argv[1] : "help", *near;
+
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (!strcmp(commands[i].name, word))
+            return commands[i].run(argc - 1, argv + 1);
+        names[i] = commands[i].name;
+    }
+    names[ARRAY_LEN(commands)] = NULL;
+    if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h")) {
+        puts("usage: guise net COMMAND\n");
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+            printf("  %s %-16s %s\n", commands[i].name, commands[i].args, commands[i].help);
+        return 0;
+    }
+    near = nearest_word(word, names);
+    fprintf(stderr, "guise net: no command '%s'%s%s\n", word, near ? "; the nearest one is " : ", see guise net help",
+            near ? near : "");
+    return 1;
+}

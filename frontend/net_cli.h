@@ -1,0 +1,8 @@
+/* `guise net`: what networks this host and this user have. */
+#ifndef FRONTEND_NET_CLI_H
+#define FRONTEND_NET_CLI_H
+
+/* argv[0] is "net". The exit code. */
+int net_main(int argc, char **argv);
+
+#endif
