@@ -11,7 +11,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 mirror=$("$here/fetch.sh" "$cache" trixie riscv64 mirror)
 work=$cache/debian.work
 log=$cache/debian.log
-include=systemd-sysv,udev,kmod,dbus,login,passwd,procps,iproute2,ifupdown,netbase,less,vim-tiny,ca-certificates,openssh-server
+include=systemd-sysv,udev,kmod,dbus,login,passwd,procps,iproute2,netbase,less,vim-tiny,ca-certificates,openssh-server
+include=$include,systemd-resolved,iputils-ping,ifupdown,dhcpcd-base,wget
 include=$include,${GUISE_PACKAGES:-gcc,libc6-dev,make,python3,perl,sqlite3,zstd,openssl}
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -45,6 +46,7 @@ configured() {
 rm -rf "$work"
 mkdir -p "$work"
 say "unpacking Debian 13 (riscv64) from $mirror: some 250 MB, a few minutes"
+# What the guest's own apt will use: the host's mirror, through the host's proxy.
 proxy=$(apt-config dump --format '%v%n' Acquire::http::Proxy 2>/dev/null || true)
 [ -z "$proxy" ] || export http_proxy="$proxy"
 fakeroot -s "$work/owners" debootstrap --foreign --arch=riscv64 --variant=minbase --include="$include" \
@@ -65,6 +67,8 @@ label debian
  initrd /boot/initrd
  append console=ttyS0 root=LABEL=guise
 EOF
+mkdir -p "$work/root/etc/apt/apt.conf.d"
+[ -z "$proxy" ] || echo "Acquire::http::Proxy \"$proxy\";" >"$work/root/etc/apt/apt.conf.d/90host"
 cat >"$work/root/guise-setup" <<'EOF'
 #!/bin/sh
 # Runs once as init of the new disk: finishes the installation, then powers off. A file that is open and has
@@ -85,7 +89,13 @@ case $0 in
         printf '127.0.0.1 localhost\n127.0.1.1 guise\n' >/etc/hosts
         echo 'LABEL=guise / ext4 errors=remount-ro 0 1' >/etc/fstab
         echo 'root:guise' | chpasswd
+        # systemd-networkd sets up every adapter, as --net and QEMU's user network expect; ifupdown is there for those
+        # who prefer it: see interfaces(5).
         printf 'auto lo\niface lo inet loopback\n' >/etc/network/interfaces
+        printf '[Match]\nName=en* eth*\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nUseDomains=yes\n' >/etc/systemd/network/80-dhcp.network
+        systemctl enable systemd-networkd systemd-resolved 2>/dev/null
+        systemctl disable systemd-networkd-wait-online 2>/dev/null
+        ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
         depmod -a 2>/dev/null
         echo "guise: configured"
     fi
@@ -108,7 +118,7 @@ put() { dd of="$image.new" bs=1 seek="$1" conv=notrunc status=none; }
 byte() { printf "\\$(printf %03o $((sectors >> $1 & 255)))"; }
 { printf '\200\376\377\377\203\376\377\377\000\010\000\000' && byte 0 && byte 8 && byte 16 && byte 24; } | put 446
 printf '\125\252' | put 510
-fakeroot -i "$work/owners" sh -c "chown -R 0:0 '$work/root/usr/lib/modules' '$work/root/boot' '$work/root/guise-setup' &&
+fakeroot -i "$work/owners" sh -c "chown -R 0:0 '$work/root/usr/lib/modules' '$work/root/boot' '$work/root/etc/apt' '$work/root/guise-setup' &&
     mke2fs -q -t ext4 -F -E root_owner=0:0,offset=1048576 -L guise -d '$work/root' '$image.new' $((sectors / 2))k" >>"$log" 2>&1 ||
     fail "mke2fs failed"
 rm -rf "$work"

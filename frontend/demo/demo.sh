@@ -41,7 +41,9 @@ if [ ! -d "$cache/unpacked" ] && ! fetch_guest; then
     builtin_guest
 fi
 # A RAM disk made by an older init.sh is made again.
-[ "$cache/initrd" -nt "$here/init.sh" ] && [ "$cache/initrd" -nt "$here/initrd.sh" ] || "$here/initrd.sh" "$cache/unpacked" "$cache/initrd"
+for f in init.sh initrd.sh udhcpc.sh; do
+    [ "$cache/initrd" -nt "$here/$f" ] || "$here/initrd.sh" "$cache/unpacked" "$cache/initrd"
+done
 [ "${1:-}" != fetch ] || exit 0
 
 cpus=${CPUS:-2} memory=${MEMORY:-1G}
@@ -59,13 +61,15 @@ script_initrd() {
 
 case ${GUEST:-} in
 debian)
-    if [ ! -f "$cache/debian.img" ] || [ "${1:-}" = rebuild ]; then
+    version=2 # of what debian.sh makes
+    if [ ! -f "$cache/debian.img" ] || [ "$(cat "$cache/debian.version" 2>/dev/null)" != $version ] || [ "${1:-}" = rebuild ]; then
         "$top/tests/packages.sh" debian
         cat >"$cache/configure.sh" <<EOF
 #!/bin/sh
 exec "$guise" run "$cache/vmlinuz" --initrd "$cache/initrd" --append "console=ttyS0 quiet panic=-1 root=LABEL=guise init=/guise-setup" --no-reboot --disk "\$1" --cpus 1 --memory 2G </dev/null
 EOF
         "$here/debian.sh" "$cache" "$cache/unpacked" "$cache/debian.img" 6G sh "$cache/configure.sh"
+        echo $version >"$cache/debian.version"
     fi
     [ "${1:-}" != disk ] || exit 0
     if [ -n "${SCRIPT:-}" ]; then
@@ -73,7 +77,7 @@ EOF
         boot "$tmp/initrd" "$cache/debian.img" "quiet root=LABEL=guise" </dev/null
         exit
     fi
-    say "log in as root, password guise; Ctrl-A x ends the emulator"
+    say "log in as root, password guise; the network is up; Ctrl-A x ends the emulator"
     boot "$cache/initrd" "$cache/debian.img" "root=LABEL=guise"
     ;;
 "")

@@ -3,13 +3,17 @@
 #   root=DEV or root=LABEL=NAME on the kernel command line: mounts DEV and hands over to its init (or init=...),
 #   a /script: runs it (on DEV's system when root= is given) and powers off,
 #   otherwise: a root shell on the console, with the disk (if there is one) mounted on /disk.
-/bin/busybox mkdir -p /sbin /proc /sys /dev /tmp /disk /root /newroot /usr/bin /usr/sbin
+# Without root= the network is set up by DHCP; with it that is left to DEV's system.
+/bin/busybox mkdir -p /sbin /proc /sys /dev /etc /tmp /disk /root /newroot /usr/bin /usr/sbin
 /bin/busybox --install -s
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev 2>/dev/null
 mkdir -p /dev/pts && mount -t devpts devpts /dev/pts 2>/dev/null
 while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules
+if grep -qs 0x10d3 /sys/bus/pci/devices/*/device; then
+    while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.e1000e
+fi
 nvme=
 if grep -qs 0x010802 /sys/bus/pci/devices/*/class; then
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.nvme
@@ -33,6 +37,15 @@ wait_for() {
         usleep 50000
     done
     [ -b "$1" ]
+}
+
+# Every adapter asks for an address. Where nobody answers it goes on asking, and the boot goes on too.
+network() {
+    ip link set lo up
+    for i in /sys/class/net/*; do
+        i=${i##*/}
+        [ "$i" = lo ] || udhcpc -b -t 2 -T 1 -O search -O mtu -i "$i" -s /etc/udhcpc.sh >/dev/null 2>&1
+    done
 }
 
 if [ -n "$root" ]; then
@@ -69,6 +82,7 @@ else
         fi
     fi
 fi
+network
 cd /root
 if [ -f /script ]; then
     sh /script

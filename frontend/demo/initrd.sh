@@ -10,10 +10,11 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT INT TERM
 
 mods=$(echo "$x"/usr/lib/modules/*)
-mkdir -p "$tmp/bin" "$tmp/lib/modules"
+mkdir -p "$tmp/bin" "$tmp/etc" "$tmp/lib/modules"
 cp "$x/usr/bin/busybox" "$tmp/bin/busybox"
 cp "$here/init.sh" "$tmp/init"
-chmod 755 "$tmp/init" "$tmp/bin/busybox"
+cp "$here/udhcpc.sh" "$tmp/etc/udhcpc.sh"
+chmod 755 "$tmp/init" "$tmp/etc/udhcpc.sh" "$tmp/bin/busybox"
 [ -z "$script" ] || cp "$script" "$tmp/script"
 
 # Modules and what they need, depth first, each once. A name without a file is built into the kernel.
@@ -32,8 +33,10 @@ need() {
     echo "$1.ko" >>"$list"
 }
 list=$tmp/modules
-for m in virtio_mmio virtio_blk virtio_rng crc32c_generic ext4; do need "$m"; done
+for m in virtio_mmio virtio_blk virtio_rng virtio_net crc32c_generic ext4; do need "$m"; done
 list=$tmp/modules.nvme # loaded where there is such a controller
 need nvme
+list=$tmp/modules.e1000e
+need e1000e
 (cd "$tmp" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$out.new"
 mv "$out.new" "$out"
