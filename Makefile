@@ -59,8 +59,13 @@ $(DISK): $(patsubst %.c,$(B)/%.o,$(wildcard tests/disk/*.c)) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+JOINT := $(B)/tests/net/joint
+$(JOINT): $(patsubst %.c,$(B)/%.o,$(wildcard tests/net/*.c)) $(LIB)
+	@echo "  LINK    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 .PHONY: unit
-unit: $(UNIT) $(RANDOM) $(DISK)
+unit: $(UNIT) $(RANDOM) $(DISK) $(JOINT)
 $(UNIT): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
 	@echo "  LINK    $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)

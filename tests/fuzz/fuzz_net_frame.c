@@ -3,13 +3,15 @@
  * receivers that refuse; at the far ends every frame has to be one that its receiver can, and hangs together.
  *
  * Input: 4 bytes of set-up, then frames: sender, flags, gso, gso_size, csum_start, csum_offset (little-endian 16), the length
- * (one byte, or two with the flags' top bit), and the bytes; what the input lacks of them is filled up.
+ * (one byte, or two with the flags' top bit), and the bytes; what the input lacks of them is filled up. Flag 0x20: without
+ * offload fields, mended as what comes from an adapter is.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "netstack/cable.h"
+#include "netstack/host_int.h"
 #include "netstack/packet.h"
 #include "netstack/switch.h"
 #include "tests/fuzz/machine.h"
@@ -78,6 +80,11 @@ static void send_one(struct fuzz_in *in)
     }
     f.iov = iov;
     f.iovcnt = pieces;
+    if (flags & 0x20) { /* as if it came from an adapter */
+        f.flags = f.gso = 0;
+        if (f.len < ETH_HLEN || !host_repair(&f, end[0].port.mtu))
+            return;
+    }
     if (!net_port_send(&end[from % ENDS].port, &f))
         net_port_drop(&end[from % ENDS].port, 1);
 }
