@@ -91,8 +91,7 @@ struct nat *nat_new(const struct net_env *env, const struct nat_config *c, struc
     }
     n->fd_limit = raise_fd_limit();
     name_gateway(n);
-    n->port = (struct net_port){
-        .ops = &nat_port_ops, .arg = n, .name = n->c.name, .can = NET_CAN_ALL, .mtu = n->c.mtu};
+    n->port = (struct net_port){.ops = &nat_port_ops, .arg = n, .name = n->c.name, .can = NET_CAN_ALL, .mtu = n->c.mtu};
     nat_ra_init(n);
     if (!make_parts(n, e)) {
         err_prefix(e, "%s", n->c.name);

@@ -126,7 +126,7 @@ static void fill6(struct nat_config *c)
     if (net_addr_none(&c->net6))
         c->net6 = (struct net_addr){{0xfe, 0xc0}};
     for (unsigned i = c->prefix6_len; i < 128 && !net_addr_is4(&c->net6); i++)
-        c->net6.b[i / 8] &= (uint8_t)~(0x80u >> i % 8);
+        c->net6.b[i / 8] &= (uint8_t) ~(0x80u >> i % 8);
     if (net_addr_none(&c->host6))
         c->host6 = with_last(&c->net6, FIRST_HOST);
     if (net_addr_none(&c->dns6))
@@ -136,7 +136,8 @@ static void fill6(struct nat_config *c)
 static bool check6(const struct nat_config *c, struct err *e)
 {
     if (net_addr_is4(&c->net6) || c->prefix6_len < 8 || c->prefix6_len > 120)
-        return err_set(e, "net6: an IPv6 network of 8 to 120 bits is needed (64 for addresses that guests make themselves)");
+        return err_set(
+            e, "net6: an IPv6 network of 8 to 120 bits is needed (64 for addresses that guests make themselves)");
     if (!c->net6.b[0] || c->net6.b[0] == 0xff || (c->net6.b[0] == 0xfe && (c->net6.b[1] & 0xc0) == 0x80))
         return wrong("net6", &c->net6, "these addresses are not for networks", e);
     if (!in_net6(c, &c->host6))

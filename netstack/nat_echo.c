@@ -210,10 +210,11 @@ void nat_echo_request(struct nat *n, const struct nat_echo *e)
     if (!s && refuses(errno)) {
         n->icmp->refused[!ip->is4] = true;
         if (n->env.log)
-            log_write(n->env.log,
-                      "%s: icmp: host refuses ICMPv%u sockets (%s; see net.ipv4.ping_group_range): replies to pings are "
-                      "synthesised from UDP and TCP probes\n",
-                      n->c.name, ip->is4 ? 4 : 6, strerror(errno));
+            log_write(
+                n->env.log,
+                "%s: icmp: host refuses ICMPv%u sockets (%s; see net.ipv4.ping_group_range): replies to pings are "
+                "synthesised from UDP and TCP probes\n",
+                n->c.name, ip->is4 ? 4 : 6, strerror(errno));
         nat_probe_request(n, e);
         return;
     }

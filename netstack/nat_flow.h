@@ -17,9 +17,9 @@ struct nat_flows;
 struct nat_flow_guest;
 
 struct nat_flow {
-    struct nat_flow *chain;                /* of its hash bucket */
-    struct nat_flow *older, *newer;        /* in its list, by last use */
-    struct nat_flow *elder, *younger;      /* of its guest's, by birth */
+    struct nat_flow *chain;           /* of its hash bucket */
+    struct nat_flow *older, *newer;   /* in its list, by last use */
+    struct nat_flow *elder, *younger; /* of its guest's, by birth */
     struct nat_flow_guest *guest;
     uint64_t born, used; /* ns */
     uint32_t hash;

@@ -65,15 +65,15 @@ struct kind {
 };
 
 static const struct kind kinds4[UNREACH_KINDS] = {
-    [UNREACH_NET] = {3, 0},         [UNREACH_HOST] = {3, 1},       [UNREACH_PROTO] = {3, 2},
-    [UNREACH_PORT] = {3, 3},        [UNREACH_ADMIN] = {3, 13},     [UNREACH_TTL] = {11, 0},
-    [UNREACH_REASSEMBLY] = {11, 1}, [UNREACH_TOO_BIG] = {3, 4},    [UNREACH_BAD_HEADER] = {12, 0},
+    [UNREACH_NET] = {3, 0},         [UNREACH_HOST] = {3, 1},        [UNREACH_PROTO] = {3, 2},
+    [UNREACH_PORT] = {3, 3},        [UNREACH_ADMIN] = {3, 13},      [UNREACH_TTL] = {11, 0},
+    [UNREACH_REASSEMBLY] = {11, 1}, [UNREACH_TOO_BIG] = {3, 4},     [UNREACH_BAD_HEADER] = {12, 0},
     [UNREACH_BAD_NEXT] = {3, 2},    [UNREACH_BAD_OPTION] = {12, 0},
 };
 static const struct kind kinds6[UNREACH_KINDS] = {
-    [UNREACH_NET] = {1, 0},        [UNREACH_HOST] = {1, 3},    [UNREACH_PROTO] = {4, 1},
-    [UNREACH_PORT] = {1, 4},       [UNREACH_ADMIN] = {1, 1},   [UNREACH_TTL] = {3, 0},
-    [UNREACH_REASSEMBLY] = {3, 1}, [UNREACH_TOO_BIG] = {2, 0}, [UNREACH_BAD_HEADER] = {4, 0},
+    [UNREACH_NET] = {1, 0},        [UNREACH_HOST] = {1, 3},       [UNREACH_PROTO] = {4, 1},
+    [UNREACH_PORT] = {1, 4},       [UNREACH_ADMIN] = {1, 1},      [UNREACH_TTL] = {3, 0},
+    [UNREACH_REASSEMBLY] = {3, 1}, [UNREACH_TOO_BIG] = {2, 0},    [UNREACH_BAD_HEADER] = {4, 0},
     [UNREACH_BAD_NEXT] = {4, 1},   [UNREACH_BAD_OPTION] = {4, 2},
 };
 
@@ -153,8 +153,8 @@ void nat_icmp_error(struct nat *n, const struct nat_ip *ip, enum nat_unreach why
 
 /* --- echo ------------------------------------------------------------------------------------------------------ */
 
-bool nat_echo_reply(struct nat *n, const struct net_addr *src, const struct net_addr *guest, uint8_t ttl, uint32_t id_seq,
-                    const void *data, size_t len)
+bool nat_echo_reply(struct nat *n, const struct net_addr *src, const struct net_addr *guest, uint8_t ttl,
+                    uint32_t id_seq, const void *data, size_t len)
 {
     struct nat_icmp_msg m = {.src = *src,
                              .dst = *guest,
@@ -261,11 +261,12 @@ void nat_icmp_free(struct nat_icmp *i)
 
 void nat_icmp_info(const struct nat_icmp *i, bool flows, FILE *out)
 {
-    fprintf(out, "  icmp: %u flows, %" PRIu64 " errors sent, %" PRIu64 " ended by time, %" PRIu64 " evicted\n", i->echo.count,
-            i->nat->errors_sent, i->echo.expired, i->echo.evicted);
+    fprintf(out, "  icmp: %u flows, %" PRIu64 " errors sent, %" PRIu64 " ended by time, %" PRIu64 " evicted\n",
+            i->echo.count, i->nat->errors_sent, i->echo.expired, i->echo.evicted);
     for (unsigned f = 0; f < 2; f++)
         if (i->refused[f])
-            fprintf(out, "  icmp: host refuses ICMPv%u sockets: replies synthesised from UDP and TCP probes (%" PRIu64 ")\n",
+            fprintf(out,
+                    "  icmp: host refuses ICMPv%u sockets: replies synthesised from UDP and TCP probes (%" PRIu64 ")\n",
                     f ? 6 : 4, i->synthesised);
     if (flows)
         nat_echo_info(i, out);

@@ -35,8 +35,8 @@ struct nat_echo {
 void nat_echo_request(struct nat *n, const struct nat_echo *e);
 void nat_probe_request(struct nat *n, const struct nat_echo *e);
 /* Reply to a guest: id and seq are those of its request. */
-bool nat_echo_reply(struct nat *n, const struct net_addr *src, const struct net_addr *guest, uint8_t ttl, uint32_t id_seq,
-                    const void *data, size_t len);
+bool nat_echo_reply(struct nat *n, const struct net_addr *src, const struct net_addr *guest, uint8_t ttl,
+                    uint32_t id_seq, const void *data, size_t len);
 bool nat_echo_init(struct nat_icmp *i, unsigned cap);
 bool nat_probe_init(struct nat_icmp *i, unsigned cap);
 void nat_echo_info(const struct nat_icmp *i, FILE *out);

@@ -19,9 +19,11 @@ void nat_info_row(FILE *out, const struct nat_info_row *r)
     addr_text(r->src, src);
     addr_text(r->dst, dst);
     snprintf(state, sizeof state, "  %s", r->state);
-    fprintf(out, "%-19s %3d %15s %5u %15s %5u %5zu %5zu", state, r->fd, src, r->sport, dst, r->dport, r->recvq, r->sendq);
+    fprintf(out, "%-19s %3d %15s %5u %15s %5u %5zu %5zu", state, r->fd, src, r->sport, dst, r->dport, r->recvq,
+            r->sendq);
     if (r->age)
-        fprintf(out, "  sent %" PRIu64 " got %" PRIu64 " age %" PRIu64 " s", r->bytes_out, r->bytes_in, r->age / NS_PER_SEC);
+        fprintf(out, "  sent %" PRIu64 " got %" PRIu64 " age %" PRIu64 " s", r->bytes_out, r->bytes_in,
+                r->age / NS_PER_SEC);
     fprintf(out, "\n");
 }
 
@@ -35,7 +37,8 @@ static void info_net(const struct nat *n, FILE *out)
     if (!n->c.no_ipv6)
         fprintf(out, "  net %s/%u gateway %s dns %s\n", net_addr_text(&n->c.net6, a), n->c.prefix6_len,
                 net_addr_text(&n->c.host6, b), net_addr_text(&n->c.dns6, c));
-    fprintf(out, "  mtu %u%s%s, %u sockets, %" PRIu64 " bad packets\n", nat_mtu(n), n->c.restrict_ ? ", restricted" : "",
+    fprintf(out, "  mtu %u%s%s, %u sockets, %" PRIu64 " bad packets\n", nat_mtu(n),
+            n->c.restrict_ ? ", restricted" : "",
             n->c.host_loopback ? ", the gateway stands for the host's loopback" : "", n->sockets, n->bad_packets);
 }
 

@@ -17,7 +17,7 @@ enum {
     NO_NEXT = 59,
     DESTINATION = 60,
 
-    EXTENSIONS = 8,     /* in one packet */
+    EXTENSIONS = 8,      /* in one packet */
     EXTENSION_MAX = 256, /* bytes of one */
 
     PLACE_LENGTH = 4, /* of the header's fields, for parameter problems */

@@ -62,8 +62,8 @@ static const uint8_t *option(const uint8_t *m, size_t from, size_t len, uint8_t 
 /* --- sending --------------------------------------------------------------------------------------------------- */
 
 /* An NS or NA about target, with our MAC in an option. mac NULL: dst is a group. */
-static void send_about(struct nat *n, uint8_t type, uint32_t rest, const struct net_addr *src, const struct net_addr *dst,
-                       const uint8_t *mac, const struct net_addr *target)
+static void send_about(struct nat *n, uint8_t type, uint32_t rest, const struct net_addr *src,
+                       const struct net_addr *dst, const uint8_t *mac, const struct net_addr *target)
 {
     uint8_t data[16 + 8];
     struct nat_icmp_msg m = {.src = *src,

@@ -12,9 +12,9 @@
 
 enum {
     NEIGHBOURS = 256,
-    SHARE = 16,   /* of one MAC; the unknown ones are together one */
+    SHARE = 16, /* of one MAC; the unknown ones are together one */
     BUCKETS = 256,
-    WAITING = 4,  /* frames for one neighbour */
+    WAITING = 4, /* frames for one neighbour */
     ASKS = 3,
     WAITING_BYTES = 256 << 10, /* of all */
 };

@@ -13,7 +13,7 @@ enum {
     HLEN6 = 40,
     FRAG6 = 8,
     NEXT_FRAGMENT = 44,
-    L4_HEAD = 64,    /* of the L4 header, as far as its checksum: at most */
+    L4_HEAD = 64, /* of the L4 header, as far as its checksum: at most */
     LONGEST = 65535,
     TTL = 64,
     FLAG_MF = 0x2000,
@@ -225,8 +225,8 @@ static bool send_whole(struct out *t)
     uint8_t h[ETH_HLEN + HLEN6];
     size_t len = t->o->len;
     struct packet p = l4_packet(t);
-    size_t head = ETH_HLEN + (t->is4 ? put_ip4(t, h + ETH_HLEN, len, 0, FLAG_DF)
-                                     : put_ip6(t, h + ETH_HLEN, len, t->o->proto));
+    size_t head =
+        ETH_HLEN + (t->is4 ? put_ip4(t, h + ETH_HLEN, len, 0, FLAG_DF) : put_ip6(t, h + ETH_HLEN, len, t->o->proto));
 
     offload(t, head);
     return put_frame(t, h, head, &p);

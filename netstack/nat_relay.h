@@ -26,7 +26,7 @@ enum { NAT_RELAY_DATA = 512 };
 struct nat_host_error {
     struct sock_extended_err ee;
     struct sockaddr_storage dst, offender; /* whom the packet was for; who complains (family 0: this host) */
-    uint8_t data[NAT_RELAY_DATA]; /* what came back of it: UDP: behind its header; ICMP: from its header on */
+    uint8_t data[NAT_RELAY_DATA];          /* what came back of it: UDP: behind its header; ICMP: from its header on */
     size_t len;
 };
 /* The next one, without waiting. false: there is none. */

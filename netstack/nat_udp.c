@@ -59,7 +59,8 @@ struct nat_udp *nat_udp_new(struct nat *n)
     if (!u)
         return NULL;
     u->nat = n;
-    if (!nat_flows_init(&u->flows, n->env.clock, n->c.flows_max ? n->c.flows_max : 1024, end) || !nat_udp_batch_init(u)) {
+    if (!nat_flows_init(&u->flows, n->env.clock, n->c.flows_max ? n->c.flows_max : 1024, end) ||
+        !nat_udp_batch_init(u)) {
         nat_udp_free(u);
         return NULL;
     }
@@ -110,7 +111,8 @@ static struct nat_udp_flow *begin(struct nat *n, const struct nat_ip *ip, uint16
     return NULL;
 }
 
-static struct nat_udp_flow *find_guest(const struct nat_udp *u, const struct net_addr *guest, uint16_t port, uint32_t hash)
+static struct nat_udp_flow *find_guest(const struct nat_udp *u, const struct net_addr *guest, uint16_t port,
+                                       uint32_t hash)
 {
     for (struct nat_flow *f = nat_flows_first(&u->flows, hash); f; f = nat_flows_next(f)) {
         struct nat_udp_flow *v = flow_of(f);
@@ -176,7 +178,8 @@ static struct nat_udp_flow *new_client(struct nat_udp_sock *s, const struct nat_
     return NULL;
 }
 
-struct nat_udp_flow *nat_udp_client(struct nat_udp_sock *s, const struct sockaddr_storage *from, socklen_t len, bool make)
+struct nat_udp_flow *nat_udp_client(struct nat_udp_sock *s, const struct sockaddr_storage *from, socklen_t len,
+                                    bool make)
 {
     struct nat_udp_flow like = {.sock = s, .guest = s->forward.guest_addr, .guest_port = s->forward.guest_port};
     unsigned spare = VIEWS;

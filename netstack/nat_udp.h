@@ -73,7 +73,8 @@ struct nat_udp {
 };
 
 /* The flow of a forward's client; made when it is new, if make. NULL: none, no memory, or no guest. */
-struct nat_udp_flow *nat_udp_client(struct nat_udp_sock *s, const struct sockaddr_storage *from, socklen_t len, bool make);
+struct nat_udp_flow *nat_udp_client(struct nat_udp_sock *s, const struct sockaddr_storage *from, socklen_t len,
+                                    bool make);
 
 struct nat_udp_sock *nat_udp_sock_new(struct nat *n, int fd, int family); /* fd is the socket's; NULL: no memory */
 void nat_udp_sock_free(struct nat_udp_sock *s);

@@ -18,8 +18,8 @@ enum { UDP_SEGMENT = 103, UDP_GRO = 104 };
 
 enum {
     PIECES = 64,
-    SEGMENTS = 64,  /* in one send: UDP_MAX_SEGMENTS of kernels before 6.1 */
-    ERRORS = 16,    /* read at a time */
+    SEGMENTS = 64, /* in one send: UDP_MAX_SEGMENTS of kernels before 6.1 */
+    ERRORS = 16,   /* read at a time */
     RECEIVE_BUFFER = 1 << 20,
 };
 
