@@ -241,8 +241,8 @@ static void an_unknown_guest_is_solicited_by_ipv6(void **state)
     begin();
     g.f.answer = false;
     send_udp("fec0::5054:ff:fe12:3456");
-    const struct got *ns = far_expect(
-        &g.f, PKT(ICMP6, .eth_dst = "33:33:ff:12:34:56", .src = "fe80::2", .dst = "ff02::1:ff12:3456", .type = 135, .ttl = 255));
+    const struct got *ns = far_expect(&g.f, PKT(ICMP6, .eth_dst = "33:33:ff:12:34:56", .src = "fe80::2",
+                                                .dst = "ff02::1:ff12:3456", .type = 135, .ttl = 255));
     CHECK_EQ(ns->len, 24);
     addr_parse("fec0::5054:ff:fe12:3456", na);
     CHECK(!memcmp(ns->data, na, 16));
@@ -404,8 +404,8 @@ static void solicitations_for_our_addresses_are_answered(void **state)
         const struct got *na;
 
         solicit(addr[i]);
-        na = far_expect(&g.f, PKT(ICMP6, .eth_src = ours, .eth_dst = g.f.mac, .src = addr[i], .dst = g.f.ip6, .type = 136,
-                                  .ttl = 255, .rest = 0xe0000000)); /* router, solicited, override */
+        na = far_expect(&g.f, PKT(ICMP6, .eth_src = ours, .eth_dst = g.f.mac, .src = addr[i], .dst = g.f.ip6,
+                                  .type = 136, .ttl = 255, .rest = 0xe0000000)); /* router, solicited, override */
         target_and_mac(addr[i], 2, ours);
         memcpy(want, body, 24);
         CHECK_EQ(na->len, 24);
@@ -448,7 +448,7 @@ static void wrong_solicitations_are_dropped(void **state)
     far_send(&g.f, PKT(ICMP6, .dst = "fec0::2", .type = 135, DATA(body, 15)));
     far_send(&g.f, PKT(ICMP6, .dst = "fec0::2", .type = 135, DATA(body, 20))); /* half an option */
     far_send(&g.f, PKT(ICMP6, .ip_ext = 44, .ip_options = atomic, .ip_options_len = 8, .dst = "fec0::2", .type = 135,
-                       DATA(body, len))); /* RFC 6980 */
+                       DATA(body, len)));                                                           /* RFC 6980 */
     far_send(&g.f, PKT(ICMP6, .src = "::", .dst = "ff02::1:ff00:2", .type = 135, DATA(body, len))); /* with a MAC */
     far_send(&g.f, PKT(ICMP6, .src = "::", .dst = "fec0::2", .type = 135, DATA(body, 16)));
     CHECK_EQ(bad(), 8);

@@ -141,12 +141,14 @@ static void a_client_of_a_udp_forward_speaks_with_the_guest(void **state)
     fd = client_at(SOCK_DGRAM, "127.0.0.1", 0, "127.0.0.1", 5000);
     say(fd, "question");
     /* to the first guest there will be, from the gateway with the client's port */
-    f = far_expect(&g.f, PKT(UDP, .src = "10.0.2.2", .dst = "10.0.2.15", .sport = port_of(fd), .dport = 53, TEXT("question")));
+    f = far_expect(
+        &g.f, PKT(UDP, .src = "10.0.2.2", .dst = "10.0.2.15", .sport = port_of(fd), .dport = 53, TEXT("question")));
     far_send(&g.f, PKT(UDP, .dst = "10.0.2.2", .sport = 53, .dport = f->sport, TEXT("answer")));
     hear(fd, "answer");
     CHECK_EQ(counts().udp, 1);
     CHECK_EQ(counts().sockets, 1);
-    far_send(&g.f, PKT(UDP, .dst = "10.0.2.2", .sport = 54, .dport = port_of(fd), TEXT("x"))); /* another port of the guest */
+    far_send(&g.f,
+             PKT(UDP, .dst = "10.0.2.2", .sport = 54, .dport = port_of(fd), TEXT("x"))); /* another port of the guest */
     far_expect(&g.f, PKT(ICMP, .type = 3, .code = 3));
     world_advance(&g.w, 120 * NS_PER_SEC);
     CHECK_EQ(counts().udp, 0);
@@ -199,8 +201,11 @@ static void a_client_is_answered_from_the_address_it_used(void **state)
     far_expect(&g.f, PKT(UDP, .src = "192.0.2.50", .sport = 6000, .dport = 53));
     far_send(&g.f, PKT(UDP, .dst = "192.0.2.50", .sport = 53, .dport = 6000, TEXT("a")));
     hear(fd, "a");
-    CHECK(nat_forward_add(g.n, &(struct nat_forward){.udp = true, .host_any6 = true, .host_port = 5001,
-                                                     .guest_addr = addr("10.0.2.15"), .guest_port = 53}, &e));
+    CHECK(nat_forward_add(
+        g.n,
+        &(struct nat_forward){
+            .udp = true, .host_any6 = true, .host_port = 5001, .guest_addr = addr("10.0.2.15"), .guest_port = 53},
+        &e));
     close(fd);
     fd = client_at(SOCK_DGRAM, "192.0.2.50", 6002, "192.0.2.99", 5001); /* both families */
     say(fd, "q");
@@ -296,7 +301,8 @@ static void a_connection_to_a_tcp_forward_reaches_the_guest(void **state)
     begin();
     CHECK(add(false, "", 2222, "", 22));
     fd = client_at(SOCK_STREAM, "127.0.0.1", 0, "127.0.0.1", 2222);
-    far_expect(&g.f, PKT(TCP, .src = "10.0.2.2", .dst = "10.0.2.15", .sport = port_of(fd), .dport = 22, .flags = T_SYN));
+    far_expect(&g.f,
+               PKT(TCP, .src = "10.0.2.2", .dst = "10.0.2.15", .sport = port_of(fd), .dport = 22, .flags = T_SYN));
     close(fd);
     end();
 }
@@ -562,7 +568,8 @@ static void a_guests_connection_to_guestfwd_gets_through(void **state)
     far_send(&g.f, PKT(TCP, .dst = "10.0.2.100", .sport = 1000, .dport = 80, .seq = 1, .flags = T_SYN, .mss = 1460));
     far = world_accept(&g.w, listener);
     far_expect(&g.f, PKT(TCP, .src = "10.0.2.100", .sport = 80, .dport = 1000, .ack = 2, .flags = T_SYN | T_ACK));
-    far_send(&g.f, PKT(TCP, .dst = "10.0.2.100", .sport = 1000, .dport = 81, .seq = 1, .flags = T_SYN)); /* not that port */
+    far_send(&g.f,
+             PKT(TCP, .dst = "10.0.2.100", .sport = 1000, .dport = 81, .seq = 1, .flags = T_SYN)); /* not that port */
     far_expect(&g.f, PKT(TCP, .sport = 81, .flags = T_RST | T_ACK));
     far_send(&g.f, PKT(ICMP, .dst = "10.0.2.100", .type = 8, ECHO(1, 1)));
     far_expect(&g.f, PKT(ICMP, .src = "10.0.2.100", .type = 0));

@@ -47,14 +47,14 @@ static void expect_whole6(unsigned id, size_t n)
 /* A piece with bytes of its own, of the datagram with this identification. */
 static void piece(unsigned id, unsigned off, unsigned len, bool more)
 {
-    far_send(&g.f, PKT(IP, .dst = "10.0.2.2", .proto = 1, .ip_id = (uint16_t)id, .frag_off = (uint16_t)off, .more = more,
-                       DATA(data + off, len)));
+    far_send(&g.f, PKT(IP, .dst = "10.0.2.2", .proto = 1, .ip_id = (uint16_t)id, .frag_off = (uint16_t)off,
+                       .more = more, DATA(data + off, len)));
 }
 
 static void piece6(unsigned id, unsigned off, unsigned len, bool more)
 {
-    far_send(&g.f, PKT(IP, .dst = "fec0::2", .proto = 58, .ip_id = (uint16_t)id, .frag_off = (uint16_t)off, .more = more,
-                       DATA(data + off, len)));
+    far_send(&g.f, PKT(IP, .dst = "fec0::2", .proto = 58, .ip_id = (uint16_t)id, .frag_off = (uint16_t)off,
+                       .more = more, DATA(data + off, len)));
 }
 
 /* --- what is whole again --------------------------------------------------------------------------------------- */
@@ -137,8 +137,8 @@ static void the_same_identification_of_another_protocol_is_another_datagram(void
     begin();
     far_send_part(&g.f, PING4(1, 2000), 0, 1480);
     far_send(&g.f, PKT(IP, .dst = "10.0.2.2", .proto = 17, .ip_id = 1, .frag_off = 1480, DATA(data, 528)));
-    far_send(&g.f, PKT(IP, .src = "10.0.2.16", .eth_src = "52:54:00:00:00:16", .dst = "10.0.2.2", .proto = 1, .ip_id = 1,
-                       .frag_off = 1480, DATA(data, 528)));
+    far_send(&g.f, PKT(IP, .src = "10.0.2.16", .eth_src = "52:54:00:00:00:16", .dst = "10.0.2.2", .proto = 1,
+                       .ip_id = 1, .frag_off = 1480, DATA(data, 528)));
     far_expect_none(&g.f);
     CHECK_EQ(under_way(), 3);
     far_send_part(&g.f, PING4(1, 2000), 1480, 1480);
@@ -343,15 +343,15 @@ static void a_guest_has_a_share_of_the_table(void **state)
 
     (void)state;
     begin();
-    far_send(&g.f, PKT(IP, .eth_src = "52:54:00:00:00:16", .src = "10.0.2.16", .dst = "10.0.2.2", .proto = 1, .ip_id = 9,
-                       .more = true, DATA(data, 64)));
+    far_send(&g.f, PKT(IP, .eth_src = "52:54:00:00:00:16", .src = "10.0.2.16", .dst = "10.0.2.2", .proto = 1,
+                       .ip_id = 9, .more = true, DATA(data, 64)));
     for (unsigned id = 0; id < 1000; id++)
         piece(id, 65520, 8, true); /* each as large as it gets */
     CHECK_EQ(under_way(), 17);
     nat_counts(g.n, &c);
     CHECK(c.memory < 17 * 70000);
-    far_send(&g.f, PKT(IP, .eth_src = "52:54:00:00:00:16", .src = "10.0.2.16", .dst = "10.0.2.2", .proto = 1, .ip_id = 9,
-                       .frag_off = 64, DATA(data, 8)));
+    far_send(&g.f, PKT(IP, .eth_src = "52:54:00:00:00:16", .src = "10.0.2.16", .dst = "10.0.2.2", .proto = 1,
+                       .ip_id = 9, .frag_off = 64, DATA(data, 8)));
     CHECK_EQ(under_way(), 16); /* the other guest's was still there, and is whole */
     end();
 }

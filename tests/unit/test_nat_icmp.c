@@ -49,6 +49,29 @@ static void need_ns(void)
         skip();
 }
 
+static char *log_text;
+
+static void begin_without_sockets(void)
+{
+    char path[] = "/tmp/test-nat-icmp-XXXXXX";
+    int fd = mkstemp(path);
+    struct err e;
+
+    net_ns_ping(false);
+    begin();
+    CHECK(fd >= 0 && log_set_file(g.w.env.log, path, &e));
+    log_text = strdup(path);
+    close(fd);
+}
+
+static void end_without_sockets(void)
+{
+    unlink(log_text);
+    free(log_text);
+    net_ns_ping(true);
+    end();
+}
+
 /* What `info` says; valid until the next call. */
 static const char *info(void)
 {
@@ -329,31 +352,185 @@ static void errors_of_the_host_are_rate_limited_too(void **state)
     end();
 }
 
-/* --- where the host refuses ICMP sockets ----------------------------------------------------------------------- */
+/* --- routers on the way ---------------------------------------------------------------------------------------- */
 
-static char *log_text;
-static size_t log_len;
-
-static void begin_without_sockets(void)
+/* The next packet of this version of IP and this protocol that this machine sends over the tun; its length. */
+static size_t from_tun(int tun, unsigned version, uint8_t proto, uint8_t *b, size_t size)
 {
-    char path[] = "/tmp/test-nat-icmp-XXXXXX";
-    int fd = mkstemp(path);
-    struct err e;
+    for (;;) {
+        ssize_t n;
 
-    net_ns_ping(false);
-    begin();
-    CHECK(fd >= 0 && log_set_file(g.w.env.log, path, &e));
-    log_text = strdup(path);
-    close(fd);
+        world_wait(&g.w, tun, LOOP_IN);
+        n = read(tun, b, size);
+        if (n < 28)
+            fail_msg("read: %s", strerror(errno));
+        if (b[0] >> 4 == version && (version == 4 ? b[9] : b[6]) == proto && !(proto == 58 && b[40] >= 130))
+            return (size_t)n;
+    }
 }
 
-static void end_without_sockets(void)
+/* A router complains of the IPv4 packet b. */
+static void complain4(int tun, const uint8_t *b, size_t len, uint8_t type, uint8_t code, uint32_t rest)
 {
-    unlink(log_text);
-    free(log_text);
-    net_ns_ping(true);
+    uint8_t e[20 + 8 + 576] = {
+        0x45, [8] = 64, [9] = 1, [12] = 198, [13] = 51, [14] = 100, [15] = 254, [16] = 198, 51, 100, 1};
+
+    len = len < 28 ? len : 28; /* the least that a router quotes */
+    st16be(e + 2, (uint16_t)(28 + len));
+    st16be(e + 10, sum_of(0, e, 20));
+    e[20] = type;
+    e[21] = code;
+    st32be(e + 24, rest);
+    memcpy(e + 28, b, len);
+    st16be(e + 22, sum_of(0, e + 20, 8 + len));
+    CHECK_EQ(write(tun, e, 28 + len), 28 + len);
+}
+
+static void complain6(int tun, const uint8_t *b, size_t len, uint8_t type, uint8_t code, uint32_t rest)
+{
+    uint8_t e[40 + 8 + 1232] = {0x60, [6] = 58, [7] = 64};
+
+    st16be(e + 4, (uint16_t)(8 + len));
+    addr_parse("2001:db8:1::254", e + 8);
+    memcpy(e + 24, b + 8, 16);
+    e[40] = type;
+    e[41] = code;
+    st32be(e + 44, rest);
+    memcpy(e + 48, b, len);
+    st16be(e + 42, sum_of(sum_pseudo(false, e + 8, e + 24, 58, (uint32_t)(8 + len)), e + 40, 8 + len));
+    CHECK_EQ(write(tun, e, 48 + len), 48 + len);
+}
+
+/* traceroute, with UDP (4) and with echo (-I): the second hop is the one behind this host. */
+static void time_exceeded_on_the_way_comes_back_from_the_router(void **state)
+{
+    uint8_t b[2048];
+    const struct got *e;
+    int tun = have_ns ? net_ns_tun() : -1;
+    size_t n;
+
+    (void)state;
+    if (tun < 0)
+        skip();
+    begin();
+    far_send(&g.f, PKT(UDP, .dst = "203.0.113.9", .sport = 1000, .dport = 33435, .ttl = 2, TEXT("probe")));
+    n = from_tun(tun, 4, 17, b, sizeof b);
+    CHECK_EQ(b[8], 1); /* one hop less */
+    complain4(tun, b, n, 11, 0, 0);
+    e = far_expect(&g.f, PKT(ICMP, .src = "198.51.100.254", .dst = "10.0.2.15", .type = 11, .code = 0));
+    CHECK(!memcmp(e->data + 12, "\x0a\x00\x02\x0f\xcb\x00\x71\x09", 8)); /* 10.0.2.15 to 203.0.113.9 */
+    CHECK(!memcmp(e->data + 20, "\x03\xe8\x82\x9b", 4));
+    far_send(&g.f, ECHO4("203.0.113.9", 0xbeef, 3, .ttl = 2, TEXT("probe")));
+    n = from_tun(tun, 4, 1, b, sizeof b);
+    CHECK_EQ(b[8], 1);
+    complain4(tun, b, n, 11, 0, 0);
+    e = far_expect(&g.f, PKT(ICMP, .src = "198.51.100.254", .type = 11, .code = 0));
+    CHECK_EQ(e->data[20], 8);
+    CHECK(!memcmp(e->data + 24, "\xbe\xef\x00\x03", 4)); /* its identifier, not the socket's */
+    far_send(&g.f, PKT(UDP, .dst = "2001:db8:2::9", .sport = 1000, .dport = 33435, .ttl = 2, TEXT("probe")));
+    n = from_tun(tun, 6, 17, b, sizeof b);
+    CHECK_EQ(b[7], 1);
+    complain6(tun, b, n, 3, 0, 0);
+    e = far_expect(&g.f, PKT(ICMP6, .src = "2001:db8:1::254", .dst = g.f.ip6, .type = 3, .code = 0));
+    CHECK(!memcmp(e->data + 40, "\x03\xe8\x82\x9b", 4));
+    far_send(&g.f, ECHO6("2001:db8:2::9", 0xbeef, 3, TEXT("probe")));
+    n = from_tun(tun, 6, 58, b, sizeof b);
+    CHECK_EQ(b[7], 63);
+    complain6(tun, b, n, 1, 0, 0); /* no route */
+    e = far_expect(&g.f, PKT(ICMP6, .src = "2001:db8:1::254", .type = 1, .code = 0));
+    CHECK_EQ(e->data[40], 128);
+    CHECK(!memcmp(e->data + 44, "\xbe\xef\x00\x03", 4));
+    close(tun);
     end();
 }
+
+static void a_narrow_link_on_the_way_is_told_of(void **state)
+{
+    uint8_t b[2048];
+    int tun = have_ns ? net_ns_tun() : -1;
+    size_t n;
+
+    (void)state;
+    if (tun < 0)
+        skip();
+    begin();
+    far_send(&g.f, PKT(UDP, .dst = "203.0.113.9", .sport = 1000, .dport = 443, .df = true, DATA(data, 1400)));
+    n = from_tun(tun, 4, 17, b, sizeof b);
+    CHECK(b[6] & 0x40); /* as the guest wanted it */
+    complain4(tun, b, n, 3, 4, 1300);
+    far_expect(&g.f, PKT(ICMP, .src = "198.51.100.254", .type = 3, .code = 4, .rest = 1300));
+    /* from now on this host knows */
+    far_send(&g.f, PKT(UDP, .dst = "203.0.113.9", .sport = 1000, .dport = 443, .df = true, DATA(data, 1400)));
+    far_expect(&g.f, PKT(ICMP, .src = "10.0.2.2", .type = 3, .code = 4, .rest = 1300));
+    far_send(&g.f, PKT(UDP, .dst = "203.0.113.9", .sport = 1000, .dport = 443, .df = true, DATA(data, 1200)));
+    from_tun(tun, 4, 17, b, sizeof b);
+    far_send(&g.f, PKT(UDP, .dst = "203.0.113.9", .sport = 1000, .dport = 443, DATA(data, 1400)));
+    from_tun(tun, 4, 17, b, sizeof b);
+    CHECK(!(b[6] & 0x40)); /* may be cut up */
+    far_send(&g.f, PKT(UDP, .dst = "2001:db8:2::9", .sport = 1000, .dport = 443, DATA(data, 1400)));
+    n = from_tun(tun, 6, 17, b, sizeof b);
+    complain6(tun, b, n < 1000 ? n : 1000, 2, 0, 1300);
+    far_expect(&g.f, PKT(ICMP6, .src = "2001:db8:1::254", .type = 2, .rest = 1300));
+    close(tun);
+    end();
+}
+
+/* What strangers write into errors stays there: this host hands on only those about packets that it sent. */
+static void errors_about_packets_of_nobody_are_not_handed_on(void **state)
+{
+    uint8_t b[2048];
+    int tun = have_ns ? net_ns_tun() : -1;
+    size_t n;
+
+    (void)state;
+    if (tun < 0)
+        skip();
+    begin();
+    far_send(&g.f, PKT(UDP, .dst = "203.0.113.9", .sport = 1000, .dport = 443, TEXT("probe")));
+    n = from_tun(tun, 4, 17, b, sizeof b);
+    b[21] ^= 0xff; /* another source port */
+    complain4(tun, b, n, 3, 3, 0);
+    far_expect_none(&g.f);
+    b[21] ^= 0xff;
+    complain4(tun, b, n, 5, 1, 0x01020304); /* a redirect */
+    complain4(tun, b, n, 4, 0, 0);          /* source quench (RFC 6633) */
+    far_expect_none(&g.f);
+    complain4(tun, b, n, 3, 10, 0);
+    far_expect(&g.f, PKT(ICMP, .src = "198.51.100.254", .type = 3, .code = 10));
+    close(tun);
+    end();
+}
+
+/* The same, where echo is by probes. */
+static void a_probe_meets_what_the_echo_would_have_met(void **state)
+{
+    uint8_t b[2048];
+    const struct got *e;
+    int tun = have_ns ? net_ns_tun() : -1;
+    size_t n;
+
+    (void)state;
+    if (tun < 0)
+        skip();
+    begin_without_sockets();
+    far_send(&g.f, ECHO4("203.0.113.9", 0xbeef, 3, .ttl = 2, TEXT("probe")));
+    n = from_tun(tun, 4, 17, b, sizeof b);
+    CHECK_EQ(b[8], 1);
+    complain4(tun, b, n, 11, 0, 0);
+    e = far_expect(&g.f, PKT(ICMP, .src = "198.51.100.254", .type = 11, .code = 0));
+    CHECK_EQ(e->data[9], 1); /* about the echo */
+    CHECK_EQ(e->data[20], 8);
+    CHECK(!memcmp(e->data + 24, "\xbe\xef\x00\x03", 4));
+    far_send(&g.f, ECHO4("203.0.113.9", 0xbeef, 4, TEXT("probe")));
+    n = from_tun(tun, 4, 17, b, sizeof b);
+    far_expect_none(&g.f);         /* no answer yet, so no reply */
+    complain4(tun, b, n, 3, 3, 0); /* a router's word is not the far end's */
+    far_expect(&g.f, PKT(ICMP, .src = "198.51.100.254", .type = 3, .code = 3));
+    close(tun);
+    end_without_sockets();
+}
+
+/* --- where the host refuses ICMP sockets ----------------------------------------------------------------------- */
 
 static bool logged(const char *text)
 {
@@ -364,7 +541,6 @@ static bool logged(const char *text)
     if (f)
         fclose(f);
     buf[n] = 0;
-    log_len = n;
     return strstr(buf, text) != NULL;
 }
 
@@ -468,6 +644,10 @@ int main(void)
         cmocka_unit_test(too_big_comes_back_with_the_mtu),
         cmocka_unit_test(a_closed_udp_port_comes_back_as_the_far_end_said_it),
         cmocka_unit_test(errors_of_the_host_are_rate_limited_too),
+        cmocka_unit_test(time_exceeded_on_the_way_comes_back_from_the_router),
+        cmocka_unit_test(a_narrow_link_on_the_way_is_told_of),
+        cmocka_unit_test(errors_about_packets_of_nobody_are_not_handed_on),
+        cmocka_unit_test(a_probe_meets_what_the_echo_would_have_met),
         cmocka_unit_test(without_icmp_sockets_a_probe_answers_and_says_so),
         cmocka_unit_test(a_probe_without_an_answer_is_no_reply),
         cmocka_unit_test(probes_have_a_cap_and_an_end),

@@ -28,11 +28,11 @@ static void expect_bad(void)
 static void wrong_ipv4_headers_are_dropped(void **state)
 {
     const struct pkt *wrong[] = {
-        TO4(.version = 0x55), TO4(.version = 0x65),        /* another version */
-        TO4(.version = 0x44), TO4(.version = 0x40),        /* shorter than a header */
-        TO4(.version = 0x4f),                              /* longer than the packet */
-        TO4(.ip_len = -1),    TO4(.ip_len = 19),           /* ends inside the header */
-        TO4(.ip_len = 29),    TO4(.ip_len = 65535),        /* longer than the frame */
+        TO4(.version = 0x55),    TO4(.version = 0x65), /* another version */
+        TO4(.version = 0x44),    TO4(.version = 0x40), /* shorter than a header */
+        TO4(.version = 0x4f),                          /* longer than the packet */
+        TO4(.ip_len = -1),       TO4(.ip_len = 19),    /* ends inside the header */
+        TO4(.ip_len = 29),       TO4(.ip_len = 65535), /* longer than the frame */
         TO4(.bad_ip_sum = true), TO4(.cut = 14 + 19),
     };
 
@@ -86,8 +86,9 @@ static void a_header_in_pieces_is_read(void **state)
 /* RFC 1122, 3.2.1.3; the third is the "land" attack, and the gateway would answer itself. */
 static void ipv4_sources_that_are_no_guests_are_dropped(void **state)
 {
-    static const char *const from[] = {"10.0.3.15",       "192.0.2.1",  "10.0.2.2", "10.0.2.3",  "10.0.2.0",       "10.0.2.255",
-                                       "255.255.255.255", "224.0.0.1", "127.0.0.1", "0.0.0.0", "169.254.1.1", "240.0.0.1"};
+    static const char *const from[] = {"10.0.3.15", "192.0.2.1",  "10.0.2.2",        "10.0.2.3",
+                                       "10.0.2.0",  "10.0.2.255", "255.255.255.255", "224.0.0.1",
+                                       "127.0.0.1", "0.0.0.0",    "169.254.1.1",     "240.0.0.1"};
 
     (void)state;
     begin();
@@ -192,8 +193,8 @@ static void frames_that_were_verified_are_not_summed_again(void **state)
 static void wrong_ipv6_headers_are_dropped(void **state)
 {
     const struct pkt *wrong[] = {
-        TO6(.version = 0x40), TO6(.version = 0x70), TO6(.ip_len = -1), TO6(.ip_len = 9), TO6(.ip_len = 65535),
-        TO6(.cut = 14 + 39),
+        TO6(.version = 0x40), TO6(.version = 0x70), TO6(.ip_len = -1),
+        TO6(.ip_len = 9),     TO6(.ip_len = 65535), TO6(.cut = 14 + 39),
     };
 
     (void)state;
@@ -208,8 +209,9 @@ static void wrong_ipv6_headers_are_dropped(void **state)
 /* An IPv4 address in IPv6's clothes would pass for the IPv4 one behind the check (CVE-2019-9636's kind of mistake). */
 static void ipv6_addresses_that_hide_others_are_dropped(void **state)
 {
-    static const char *const to[] = {"::ffff:127.0.0.1", "::ffff:10.0.2.2", "::ffff:192.0.2.1", "::127.0.0.1", "::1", "::"},
-                             *const from[] = {"::ffff:10.0.2.15", "::1", "::", "ff02::1", "2001:db8::1", "fec0::2", "fec0:0:0:1::15"};
+    static const char
+        *const to[] = {"::ffff:127.0.0.1", "::ffff:10.0.2.2", "::ffff:192.0.2.1", "::127.0.0.1", "::1", "::"},
+               *const from[] = {"::ffff:10.0.2.15", "::1", "::", "ff02::1", "2001:db8::1", "fec0::2", "fec0:0:0:1::15"};
 
     (void)state;
     begin();
@@ -252,7 +254,7 @@ struct ext_case {
     const char *what;
     uint8_t first, len;
     uint8_t bytes[24];
-    int code;     /* of the parameter problem; -1: silence */
+    int code; /* of the parameter problem; -1: silence */
     uint32_t place;
 };
 

@@ -400,10 +400,10 @@ static void few_descriptors_end_old_flows(void **state)
 /* TESTING.md N2. libslirp's 10.0.2.2 is the host's loopback, whoever asks. */
 static void the_hosts_loopback_is_not_reachable(void **state)
 {
-    static const char *const to4[] = {"10.0.2.2", "10.0.2.3", "10.0.2.77", "127.0.0.1", "127.1.2.3", "0.0.0.0",
-                                      "0.0.0.1",  "255.255.255.255", "10.0.2.255", "169.254.1.1"},
-                             *const to6[] = {"fec0::2", "fec0::3", "::1", "::", "::ffff:127.0.0.1", "::127.0.0.1", "fe80::1", "fe80::2",
-                                             "ff02::1", "fec0::77"};
+    static const char *const to4[] = {"10.0.2.2", "10.0.2.3", "10.0.2.77",       "127.0.0.1",  "127.1.2.3",
+                                      "0.0.0.0",  "0.0.0.1",  "255.255.255.255", "10.0.2.255", "169.254.1.1"},
+                             *const to6[] = {"fec0::2",     "fec0::3", "::1",     "::",      "::ffff:127.0.0.1",
+                                             "::127.0.0.1", "fe80::1", "fe80::2", "ff02::1", "fec0::77"};
     int any4, any6;
 
     (void)state;
@@ -512,8 +512,8 @@ static void hops_and_class_of_service_are_kept(void **state)
     begin();
     fd = peer("192.0.2.7", 7000);
     for (unsigned ttl = 2; ttl <= 255; ttl += 23) {
-        far_send(&g.f, PKT(UDP, .dst = "192.0.2.7", .sport = 1000, .dport = 7000, .ttl = (uint8_t)ttl, .tos = (uint8_t)(ttl << 2),
-                           TEXT("x")));
+        far_send(&g.f, PKT(UDP, .dst = "192.0.2.7", .sport = 1000, .dport = 7000, .ttl = (uint8_t)ttl,
+                           .tos = (uint8_t)(ttl << 2), TEXT("x")));
         s = got(fd);
         CHECK_EQ(s->hops, ttl - 1);
         CHECK_EQ(s->tos & 0xfc, (ttl << 2) & 0xfc);
