@@ -237,7 +237,7 @@ static void native(void **state)
     CHECK_EQ(c.cpus, 4);
     CHECK_EQ(c.ram, UINT64_C(2) << 30);
     CHECK_EQ(c.translator.engine, ENGINE_IR);
-    CHECK_EQ(c.devices, 2);
+    CHECK_EQ(c.devices, 3); /* and a network adapter, behind the disks */
     CHECK(c.drive[0].read_only && !c.drive[1].read_only);
     CHECK_EQ(c.device[0].type->transport, TRANSPORT_PCI);
     CHECK_EQ(c.device[1].type->transport, TRANSPORT_MMIO);

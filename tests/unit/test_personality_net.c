@@ -137,7 +137,7 @@ static void every_key_of_user(void **state)
     CHECK(!n->nat.no_dhcp);
 }
 
-/* Where QEMU puts gateway, DNS and the first guest in networks of other sizes (net/slirp.c). */
+/* Where QEMU puts gateway, DNS and the first guest in large networks (net/slirp.c); in others the NAT decides. */
 static void gateway_addresses_follow_the_network(void **state)
 {
     const struct nat_config *n = &c.net[0].nat;
@@ -150,12 +150,13 @@ static void gateway_addresses_follow_the_network(void **state)
     CHECK_STR(text_of(&n->dns), "10.0.2.3");
     CHECK_STR(text_of(&n->dhcp_start), "10.0.2.15");
     CHECK_STR(text_of(&n->net6), "fd00:1::");
-    CHECK_STR(text_of(&n->host6), "fd00:1::2");
-    CHECK_STR(text_of(&n->dns6), "fd00:1::3");
+    cli_expect_run("q -nographic -netdev user,id=u,net=172.16.0.0/12");
+    CHECK_STR(text_of(&n->host), "172.16.2.2");
+    cli_expect_run("q -nographic -netdev user,id=u,host=192.168.9.1");
+    CHECK_STR(text_of(&n->net), "192.168.9.0");
     cli_expect_run("q -nographic -netdev user,id=u,net=10.9.8.64/26,ipv6-prefix=fd00:2::,ipv6-prefixlen=60,"
                    "ipv6-host=fd00:2::9,ipv6-dns=fd00:2::8");
-    CHECK_STR(text_of(&n->host), "10.9.8.66");
-    CHECK_STR(text_of(&n->dhcp_start), "10.9.8.79");
+    CHECK(net_addr_none(&n->host) && net_addr_none(&n->dhcp_start));
     CHECK_EQ(n->prefix6_len, 60);
     CHECK_STR(text_of(&n->host6), "fd00:2::9");
 }
@@ -255,6 +256,27 @@ static void dumps(void **state)
     cli_expect_error("q -object filter-dump,id=f,netdev=n,file=x -nographic", "no network 'n'");
 }
 
+static void natively_a_nat_unless_told_otherwise(void **state)
+{
+    (void)state;
+    cli_expect_run("guise run --kernel k");
+    CHECK_EQ(c.nets, 1);
+    CHECK_EQ(c.net[0].mode, NET_NAT);
+    CHECK_STR(c.net[0].id, "net0");
+    CHECK(!c.net[0].nat.host_loopback); /* the host's loopback is not the guest's business */
+    CHECK(!c.net[0].nat.no_dhcp);
+    CHECK_EQ(c.devices, 1);
+    CHECK_EQ(c.device[0].type->kind, DEVICE_NET);
+    CHECK_STR(mac_of(0), "52:54:00:12:34:56");
+    cli_expect_run("guise run --kernel k --net none");
+    CHECK_EQ(c.nets + c.devices, 0);
+    cli_expect_run("guise run --kernel k --forward 2222:22 --forward udp:53-5353 --capture x.pcapng");
+    CHECK_EQ(c.net[0].forwards, 2);
+    CHECK_STR(c.net[0].capture[0].o.path, "x.pcapng");
+    cli_expect_error("guise run --kernel k --net none --forward 1:1", "--net none: and a network too");
+    CHECK_EQ(cli_run("guise run --net help"), CLI_DONE);
+}
+
 static void one_grammar_in_every_mode(void **state)
 {
     static const char *const modes[] = {"nat", "natnet:lab", "hostonly:lab",  "internal:lab", "bridge:eth0",
@@ -293,7 +315,7 @@ static void native_keys(void **state)
         "lease=02:00:00:00:00:01=10.7.0.20/alpha,lease=02:00:00:00:00:02=10.7.0.21,hostname=vm,domain=lab,"
         "search=a,search=b,ntp=10.7.2.2,tftp=/srv,bootfile=x,guestfwd=10.7.0.99:80-unix:/s,dhcp=off");
     CHECK_STR(text_of(&n->nat.host), "10.7.2.2");
-    CHECK_STR(text_of(&n->nat.host6), "fd00:7::2");
+    CHECK_STR(text_of(&n->nat.net6), "fd00:7::");
     CHECK(n->nat.host_loopback && n->nat.restrict_ && n->nat.no_ipv6 && n->nat.no_dhcp);
     CHECK_EQ(n->nat.leases, 2);
     CHECK_EQ(n->nat.lease[1].mac[5], 2);
@@ -396,6 +418,7 @@ int main(void)
         cmocka_unit_test(sockets),
         cmocka_unit_test(hubs),
         cmocka_unit_test(dumps),
+        cmocka_unit_test(natively_a_nat_unless_told_otherwise),
         cmocka_unit_test(one_grammar_in_every_mode),
         cmocka_unit_test(native_keys),
         cmocka_unit_test(nothing_is_ignored_silently),
