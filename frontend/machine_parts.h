@@ -29,12 +29,12 @@ struct drive_link {
     struct pci_device *nvme;
 };
 
-/* A snapshot's merge beside the guest. machine_snap.c */
+/* A snapshot's merge beside the guest. machine_snap_drop.c */
 enum { SNAP_JOB_NONE, SNAP_JOB_RUNNING, SNAP_JOB_DONE, SNAP_JOB_FAILED };
 struct snap_job {
     struct snap_set *set;
     unsigned id;
-    char head[64];
+    bool live;               /* the machine runs over it */
     struct block *block[16]; /* in the set's order */
     pthread_t thread;
     bool started;
@@ -116,7 +116,7 @@ void machine_resume_drives(struct machine *m);                            /* try
 
 /* machine_snap.c */
 bool machine_snap_recover(const struct machine_config *c, struct err *e);
-void machine_snap_end(struct machine *m); /* stop a merge; it goes on another time */
+void machine_snap_end(struct machine *m); /* machine_snap_drop.c: stop a merge; it goes on another time */
 
 /* machine_io.c */
 bool machine_open_chardevs(struct machine *m, struct err *e);

@@ -1,5 +1,5 @@
 /*
- * Snapshots of a running machine: taken at one instant over all its disks, deleted by a merge beside the guest.
+ * Snapshots of a running machine, taken at one instant over all its disks; machine_snap_drop.c deletes them.
  *
  * take: the overlays are made and opened first and what the guest has written is flushed, all while it runs. Then every
  * disk is held (no request begins, none is under way), flushed again, linked, renamed, and given its overlay as the top
@@ -14,12 +14,9 @@
 #include <unistd.h>
 
 #include "frontend/drive.h"
-#include "frontend/machine_parts.h"
-#include "frontend/snap.h"
+#include "frontend/machine_snap.h"
 #include "images/block.h"
 #include "images/image.h"
-
-enum { STEP = 2 << 20 }; /* bytes merged while the disk is held */
 
 static uint64_t now_ns(void)
 {
@@ -29,14 +26,7 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
 }
 
-/* The machine's disks in the order of the set. */
-struct disks {
-    struct block *block[SNAP_DISKS];
-    const char *file[SNAP_DISKS];
-    unsigned n;
-};
-
-static bool writable_disks(struct machine *m, struct disks *d, struct err *e)
+bool machine_snap_disks(struct machine *m, struct snap_disks *d, struct err *e)
 {
     for (unsigned i = 0; i < m->config->drives; i++) {
         const struct drive_config *c = &m->config->drive[i];
@@ -61,7 +51,7 @@ static bool writable_disks(struct machine *m, struct disks *d, struct err *e)
     return d->n || err_set(e, "the machine has no disk that is written to");
 }
 
-static bool same_path(const char *a, const char *b)
+bool machine_snap_same_path(const char *a, const char *b)
 {
     char x[PATH_MAX], y[PATH_MAX];
 
@@ -72,10 +62,10 @@ static bool same_path(const char *a, const char *b)
  * The head whose disks the machine runs on; d is put into its order. A first layer that was no qcow2 has another name on the
  * head: the machine that took the snapshot still calls it by the old one, so the top image's path decides.
  */
-static struct snap_head *head_of(struct snap_set *s, struct disks *d, struct err *e)
+struct snap_head *machine_snap_head(struct snap_set *s, struct snap_disks *d, struct err *e)
 {
     for (unsigned h = 0; h < s->heads && s->disks == d->n; h++) {
-        struct disks sorted = {.n = d->n};
+        struct snap_disks sorted = {.n = d->n};
         unsigned found = 0;
 
         for (unsigned i = 0; i < s->disks; i++) {
@@ -86,7 +76,7 @@ static struct snap_head *head_of(struct snap_set *s, struct disks *d, struct err
                 struct block_info info;
 
                 block_get_info(d->block[k], &info);
-                if (!same_path(info.path, path))
+                if (!machine_snap_same_path(info.path, path))
                     continue;
                 sorted.block[i] = d->block[k];
                 sorted.file[i] = info.path;
@@ -103,7 +93,7 @@ static struct snap_head *head_of(struct snap_set *s, struct disks *d, struct err
 }
 
 /* The set beside the disks, or a new one named after the first of them. */
-static struct snap_set *set_of(struct machine *m, struct disks *d, bool make, struct err *e)
+struct snap_set *machine_snap_set(struct machine *m, struct snap_disks *d, bool make, struct err *e)
 {
     char path[SNAP_PATH];
     const char *dot;
@@ -164,7 +154,7 @@ static int flush_top(struct block *b)
 }
 
 /* All disks are held: make what was written stable, then let the overlays take over. */
-static bool swap_all(struct snap_set *s, const struct disks *d, struct image *img[SNAP_DISKS], struct err *e)
+static bool swap_all(struct snap_set *s, const struct snap_disks *d, struct image *img[SNAP_DISKS], struct err *e)
 {
     for (unsigned i = 0; i < d->n; i++)
         if (flush_top(d->block[i]))
@@ -188,11 +178,11 @@ static bool swap_all(struct snap_set *s, const struct disks *d, struct image *im
 
 static bool take(struct machine *m, const char *name, uint64_t *pause_ns, struct err *e)
 {
-    struct disks d = {0};
+    struct snap_disks d = {0};
     struct image *img[SNAP_DISKS] = {0};
     uint64_t sizes[SNAP_DISKS], begin;
-    struct snap_set *s = writable_disks(m, &d, e) ? set_of(m, &d, true, e) : NULL;
-    struct snap_head *h = s ? head_of(s, &d, e) : NULL;
+    struct snap_set *s = machine_snap_disks(m, &d, e) ? machine_snap_set(m, &d, true, e) : NULL;
+    struct snap_head *h = s ? machine_snap_head(s, &d, e) : NULL;
     bool ok = h != NULL;
 
     for (unsigned i = 0; ok && i < d.n; i++) {
@@ -222,171 +212,11 @@ static bool take(struct machine *m, const char *name, uint64_t *pause_ns, struct
     return ok;
 }
 
-/* --- delete --- */
-
-/* The merge of one disk's layer up into its live top image. */
-static bool merge_disk(struct machine *m, struct block *b, struct err *e)
-{
-    uint64_t off = 0, end = 1;
-    bool ok = true;
-
-    while (ok && off < end) {
-        struct image *top;
-
-        if (atomic_load(&m->snap.stop))
-            return err_set(e, "the machine ended");
-        block_hold(b);
-        top = block_image(b);
-        end = image_size(top);
-        ok = (top->backing || err_set(e, "%s: has no layer below it", top->path)) &&
-             snap_pull_step(top, top->backing, &off, STEP, e);
-        if (ok && off >= end) {
-            struct image *old = top->backing;
-
-            ok = (!top->ops->flush(top) || err_set(e, "%s: cannot flush", top->path)) && snap_skip_layer(top, old, e);
-            if (ok) {
-                top->backing = old->backing;
-                old->backing = NULL;
-                image_close(old);
-            }
-        }
-        block_release(b);
-        atomic_store(&m->snap.done, off);
-        atomic_store(&m->snap.all, end);
-    }
-    return ok;
-}
-
-static void *merge_main(void *arg)
-{
-    struct machine *m = arg;
-    struct snap_set *s = m->snap.set;
-    struct snap_node *n = snap_node(s, m->snap.id);
-    bool ok = true;
-
-    for (unsigned i = 0; ok && i < s->disks; i++)
-        ok = merge_disk(m, m->snap.block[i], &m->snap.err);
-    for (unsigned i = 0; ok && i < s->disks; i++) {
-        char path[2 * SNAP_PATH];
-
-        snap_full_path(s, n->layer[i], path);
-        unlink(path);
-    }
-    if (ok) {
-        struct err none;
-        struct snap_head *h = snap_head(s, m->snap.head, &none);
-
-        if (h)
-            h->parent = n->parent;
-        snap_remove_node(s, n);
-        s->journal = (struct snap_journal){0};
-        ok = snap_save(s, &m->snap.err);
-    }
-    snap_close(s);
-    m->snap.set = NULL;
-    atomic_store(&m->snap.state, ok ? SNAP_JOB_DONE : SNAP_JOB_FAILED);
-    return NULL;
-}
-
-static bool qcow2_only(const struct snap_set *s, const struct snap_node *n)
-{
-    for (unsigned i = 0; i < s->disks; i++)
-        if (strcmp(n->format[i], "qcow2"))
-            return false;
-    return true;
-}
-
-/* What the merge of n into the live disks needs. */
-static uint64_t merge_bytes(const struct disks *d)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < d->n; i++) {
-        struct image *top;
-
-        block_hold(d->block[i]);
-        top = block_image(d->block[i]);
-        sum += top->backing ? snap_pull_bytes(top, top->backing) : 0;
-        block_release(d->block[i]);
-    }
-    return sum;
-}
-
-static bool start_merge(struct machine *m, struct snap_set *s, struct snap_head *h, struct snap_node *n,
-                        const struct disks *d, struct err *e)
-{
-    uint64_t need = merge_bytes(d);
-
-    for (unsigned i = 0; i < d->n; i++)
-        if (!snap_space(d->file[i], need, e))
-            return false;
-    n->hidden = true;
-    s->journal = (struct snap_journal){.op = SNAP_DELETE, .id = n->id, .how = "pull"};
-    if (!snap_save(s, e))
-        return false;
-    m->snap.set = s;
-    m->snap.id = n->id;
-    snprintf(m->snap.head, sizeof m->snap.head, "%s", h->name);
-    memcpy(m->snap.block, d->block, sizeof d->block);
-    atomic_store(&m->snap.stop, false);
-    atomic_store(&m->snap.state, SNAP_JOB_RUNNING);
-    if (!pthread_create(&m->snap.thread, NULL, merge_main, m)) {
-        m->snap.started = true;
-        return true;
-    }
-    m->snap.set = NULL;
-    atomic_store(&m->snap.state, SNAP_JOB_NONE);
-    return err_set(e, "cannot start a thread");
-}
-
-static void join(struct machine *m)
-{
-    if (m->snap.started)
-        pthread_join(m->snap.thread, NULL);
-    m->snap.started = false;
-}
-
-static bool drop(struct machine *m, const char *name, const char **what, struct err *e)
-{
-    struct disks d = {0};
-    struct snap_set *s;
-    struct snap_head *h;
-    struct snap_node *n;
-    bool ok;
-
-    join(m);
-    s = writable_disks(m, &d, e) ? set_of(m, &d, false, e) : NULL;
-    h = s ? head_of(s, &d, e) : NULL;
-    n = h ? snap_find(s, name, e) : NULL;
-    ok = n != NULL;
-    if (ok && !snap_children(s, n->id)) {
-        *what = "deleted";
-        ok = snap_delete(s, n, NULL, NULL, e);
-    } else if (ok && snap_children(s, n->id) == 1 && h->parent == n->id && qcow2_only(s, n)) {
-        *what = "merging while the guest runs; `snap list` shows how far";
-        if (start_merge(m, s, h, n, &d, e))
-            return true; /* the set is the thread's */
-        ok = false;
-    } else if (ok) {
-        *what = "deleted; its space comes back with `guise snap tidy` when the machine is off";
-        n->hidden = true;
-        ok = snap_save(s, e);
-    }
-    snap_close(s);
-    return ok;
-}
-
-void machine_snap_end(struct machine *m)
-{
-    atomic_store(&m->snap.stop, true);
-    join(m);
-}
-
 /* --- the monitor's words --- */
 
 static void list(struct machine *m, FILE *out)
 {
-    struct disks d = {0};
+    struct snap_disks d = {0};
     struct err e;
     struct snap_set *s;
     uint64_t done = atomic_load(&m->snap.done), all = atomic_load(&m->snap.all);
@@ -395,10 +225,10 @@ static void list(struct machine *m, FILE *out)
         fprintf(out, "merging: %" PRIu64 " of %" PRIu64 " MiB\n", done >> 20, all >> 20);
         return;
     }
-    join(m);
+    machine_snap_join(m);
     if (atomic_load(&m->snap.state) == SNAP_JOB_FAILED)
         fprintf(out, "the last merge failed: %s\n", m->snap.err.msg);
-    s = writable_disks(m, &d, &e) ? set_of(m, &d, false, &e) : NULL;
+    s = machine_snap_disks(m, &d, &e) ? machine_snap_set(m, &d, false, &e) : NULL;
     if (s)
         snap_list(s, out);
     else
@@ -425,7 +255,7 @@ void machine_snap(struct machine *m, const char *verb, const char *name, FILE *o
         fputs("error: a merge is under way\n", out);
         return;
     }
-    ok = !strcmp(verb, "take") ? take(m, name, &pause, &e) : drop(m, name, &what, &e);
+    ok = !strcmp(verb, "take") ? take(m, name, &pause, &e) : machine_snap_drop(m, name, &what, &e);
     if (!ok)
         fprintf(out, "error: %s\n", e.msg);
     else if (what)

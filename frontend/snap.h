@@ -96,6 +96,7 @@ bool snap_recover(struct snap_set *s, struct err *e); /* a take or reset that wa
 bool snap_delete(struct snap_set *s, struct snap_node *n, snap_progress *progress, void *arg, struct err *e);
 bool snap_tidy(struct snap_set *s, snap_progress *progress, void *arg, struct err *e); /* what was put off */
 bool snap_delete_head(struct snap_set *s, struct snap_head *h, struct err *e);
+void snap_layer_writable(const char *path, bool on); /* the file's mode; frozen layers are read-only */
 /* A running machine: child is its writable top image over n's layer, held by the caller for each call of a step. */
 bool snap_space(const char *path, uint64_t need, struct err *e); /* is there so much room where path lies? */
 /* Copy what lower holds and upper lacks in [*off, ...), at most max bytes of it; *off moves on, to the end when done. */

@@ -157,7 +157,7 @@ static void child_path(const struct merge *m, unsigned i, char out[2 * SNAP_PATH
     snap_full_path(m->s, m->child ? m->child->layer[i] : m->head->path[i], out);
 }
 
-static void set_writable(const char *path, bool on)
+void snap_layer_writable(const char *path, bool on)
 {
     struct stat st;
 
@@ -180,7 +180,7 @@ static bool pull(struct merge *m, unsigned i, struct err *e)
     bool ok;
 
     child_path(m, i, path);
-    set_writable(path, true);
+    snap_layer_writable(path, true);
     c = image_open(path, &(struct image_options){.format = "qcow2"}, e);
     if (!c)
         return false;
@@ -196,7 +196,7 @@ static bool pull(struct merge *m, unsigned i, struct err *e)
     }
     image_close(c);
     if (m->child)
-        set_writable(path, false);
+        snap_layer_writable(path, false);
     return ok;
 }
 
@@ -232,8 +232,8 @@ static bool commit(struct merge *m, unsigned i, bool keep, struct err *e)
     child_path(m, i, path);
     if (!keep && !snap_exists(layer))
         return true; /* it has the child's name already */
-    set_writable(layer, true);
-    set_writable(path, true);
+    snap_layer_writable(layer, true);
+    snap_layer_writable(path, true);
     s = image_open(layer, &(struct image_options){.format = m->n->format[i]}, e);
     c = s ? image_open(path, &(struct image_options){.format = "qcow2", .no_backing = true}, e) : NULL;
     ok = c && copy_down(m, s, c, e);
@@ -254,9 +254,9 @@ static bool commit(struct merge *m, unsigned i, bool keep, struct err *e)
         ok = err_set(e, "cannot rename %s to %s: %s", keep ? fresh : layer, path, strerror(errno));
     image_close(c);
     if (keep)
-        set_writable(layer, false);
+        snap_layer_writable(layer, false);
     if (m->child)
-        set_writable(path, false);
+        snap_layer_writable(path, false);
     return ok;
 }
 
@@ -317,7 +317,7 @@ static bool measure(struct merge *m, uint64_t *pull_all, uint64_t *down_all, uin
         struct image_extent x;
 
         child_path(m, i, path);
-        set_writable(path, true);
+        snap_layer_writable(path, true);
         c = image_open(path, &(struct image_options){.format = "qcow2"}, e); /* for writing: nobody else has it */
         if (!c)
             return false;
@@ -334,7 +334,7 @@ static bool measure(struct merge *m, uint64_t *pull_all, uint64_t *down_all, uin
         }
         image_close(c);
         if (m->child)
-            set_writable(path, false);
+            snap_layer_writable(path, false);
     }
     return true;
 }

@@ -243,8 +243,8 @@ static void op_model(struct layer *l, const struct op *op)
     tighten(l, op->off, op->len);
 }
 
-/* Mark the clusters of an operation as perhaps allocated; were any before? */
-static bool touch(struct layer *l, const struct op *op)
+/* Are clusters of an operation perhaps allocated? mark: from now on they are. */
+static bool touched(struct layer *l, const struct op *op, bool mark)
 {
     uint64_t cluster = (UINT64_C(1) << l->cluster_bits) / SECTOR, from = op->off / SECTOR / cluster * cluster;
     uint64_t end = ((op->off + op->len) / SECTOR + cluster - 1) / cluster * cluster, most = l->view.size / SECTOR;
@@ -254,7 +254,7 @@ static bool touch(struct layer *l, const struct op *op)
         return false;
     for (uint64_t i = from; i < end && i < most; i++) {
         before |= l->touched[i];
-        l->touched[i] = 1;
+        l->touched[i] |= mark;
     }
     return before;
 }
@@ -272,9 +272,9 @@ static bool batch(struct sequence *q)
          * QEMU 10 writes compressed clusters once: over another it fails and leaves wrong refcounts, and when the
          * place it would go on at was freed by the same process it writes into what has the place by then.
          */
-        if (side == QEMU && ops[i].kind == OP_COMPRESSED && (freed || top(q)->touched[ops[i].off / SECTOR]))
+        if (side == QEMU && ops[i].kind == OP_COMPRESSED && (freed || touched(top(q), &ops[i], false)))
             ops[i].kind = OP_WRITE;
-        freed |= touch(top(q), &ops[i]);
+        freed |= touched(top(q), &ops[i], true);
     }
     if (!(side == OURS ? ours_batch : qemu_batch)(q, ops, n))
         return false;
@@ -486,7 +486,9 @@ static bool commit(struct sequence *q)
     bool keep = rng_one_in(&q->rng, 2);
     char args[700];
 
-    if (l->n_snaps || (under->n_snaps && under->view.size < l->view.size) || !layer_settle(q))
+    /* A base that must grow: not with snapshots, and (QEMU 10, version 2) not over a backing file. */
+    if (l->n_snaps || (under->view.size < l->view.size && (under->n_snaps || (!under->v3 && q->n > 2))) ||
+        !layer_settle(q))
         return !*q->why;
     snprintf(args, sizeof args, "commit -q %s -f qcow2 '%s'", keep ? "" : "-d", l->path);
     if (!whole(q, args))
@@ -495,6 +497,7 @@ static bool commit(struct sequence *q)
     if (under->view.size < l->view.size)
         view_size(under, l->view.size);
     memcpy(under->view.data, l->view.data, l->view.size);
+    memset(under->touched, 1, under->view.size / SECTOR);
     under->verified = false;
     if (!keep && !strcmp(under->format, "qcow2"))
         layer_drop(&q->layers[--q->n]);
@@ -519,6 +522,7 @@ static bool rebase(struct sequence *q)
         return false;
     q->did.rebases++;
     memset(l->touched, 1, l->view.size / SECTOR);
+    l->cut = true; /* QEMU 10 fills the last cluster from a longer backing file, beyond the disk's end too */
     for (unsigned i = onto; i < q->n - 1; i++)
         layer_drop(&q->layers[i]);
     q->layers[onto] = *l;
