@@ -1,9 +1,10 @@
 /*
  * Intel 82574L: PCI function, BARs, reset, life.
  *
- * Threads: register accesses come from vCPUs with the device's lock; frames are sent and received on the loop's thread,
- * which takes the lock for the descriptors (devices/nic.h). Memory is reached by DMA accessors, which know RAM only: rings
- * and buffers that point at registers, this device's own or others', reach nothing, and nothing re-enters.
+ * Threads: register accesses come from vCPUs with the device's lock; frames are sent and received on the loop's
+ * thread, which takes the lock for the descriptors (devices/nic.h). Memory is reached by DMA accessors, which know
+ * RAM only: rings and buffers that point at registers, this device's own or others', reach nothing, and nothing
+ * re-enters.
  * Source: 82574 datasheet, 9.1 (PCI configuration), 10.1 (access to registers), 10.2.2 (CTRL).
  */
 #include "devices/e1000e.h"
@@ -27,14 +28,22 @@ enum {
     JUMBO_MTU = 9216,
 };
 enum { PM_SIZE = 8, PM_CAPS = 2, PM_CONTROL = 4, PM_STATE = 3, PM_NO_RESET = 8 };
-enum { EXPRESS_SIZE = 20, EXPRESS_CAPS = 2, EXPRESS_DEVICE = 4, EXPRESS_CONTROL = 8, EXPRESS_LINK = 12, EXPRESS_LINK_CONTROL = 16 };
+enum {
+    EXPRESS_SIZE = 20,
+    EXPRESS_CAPS = 2,
+    EXPRESS_DEVICE = 4,
+    EXPRESS_CONTROL = 8,
+    EXPRESS_LINK = 12,
+    EXPRESS_LINK_CONTROL = 16
+};
 enum { IOADDR = 0, IODATA = 4 };
 
 bool e1000e_dma(const struct e1000e *e)
 {
     unsigned pm = e->pci.config[PCI_CAP_POINTER]; /* the first capability */
 
-    return pci_master(&e->pci) && !(reg_get(e, R_CTRL) & CTRL_MASTER_OFF) && !(e->pci.config[pm + PM_CONTROL] & PM_STATE);
+    return pci_master(&e->pci) && !(reg_get(e, R_CTRL) & CTRL_MASTER_OFF) &&
+           !(e->pci.config[pm + PM_CONTROL] & PM_STATE);
 }
 
 /* The guest may use again the memory of what is being sent: not before it was sent. */
@@ -162,13 +171,13 @@ static void capabilities(struct pci_device *p)
     pci_set16(p, at + PM_CONTROL, PM_NO_RESET);
     p->writable[at + PM_CONTROL] = PM_STATE;
     at = pci_add_cap(p, PCI_CAP_EXPRESS, EXPRESS_SIZE);
-    pci_set16(p, at + EXPRESS_CAPS, 0x0001);                /* version 1, endpoint */
-    pci_set32(p, at + EXPRESS_DEVICE, 0x00008cc1);          /* payload of 256 bytes */
-    pci_set16(p, at + EXPRESS_CONTROL, 0x2810);             /* its default */
+    pci_set16(p, at + EXPRESS_CAPS, 0x0001);       /* version 1, endpoint */
+    pci_set32(p, at + EXPRESS_DEVICE, 0x00008cc1); /* payload of 256 bytes */
+    pci_set16(p, at + EXPRESS_CONTROL, 0x2810);    /* its default */
     p->writable[at + EXPRESS_CONTROL] = 0xff;
     p->writable[at + EXPRESS_CONTROL + 1] = 0x7f;
-    pci_set32(p, at + EXPRESS_LINK, 0x00000011);            /* 2.5 GT/s, one lane, no power management */
-    pci_set16(p, at + EXPRESS_LINK_CONTROL + 2, 0x0011);    /* that is what it runs at */
+    pci_set32(p, at + EXPRESS_LINK, 0x00000011);         /* 2.5 GT/s, one lane, no power management */
+    pci_set16(p, at + EXPRESS_LINK_CONTROL + 2, 0x0011); /* that is what it runs at */
     p->writable[at + EXPRESS_LINK_CONTROL] = 0xc8;
 }
 
@@ -246,7 +255,8 @@ static void e1000e_info(struct device *d, void (*line)(void *arg, const char *te
 
         if (!r.size)
             continue;
-        snprintf(text, sizeof text, "%s ring %u: %" PRIu32 " x 16 bytes at 0x%" PRIx64 ", head %" PRIu32 ", tail %" PRIu32 "%s",
+        snprintf(text, sizeof text,
+                 "%s ring %u: %" PRIu32 " x 16 bytes at 0x%" PRIx64 ", head %" PRIu32 ", tail %" PRIu32 "%s",
                  rx ? "receive" : "transmit", i % QUEUES, r.size, r.base, r.head, r.tail, good ? "" : ", out of range");
         line(arg, text);
     }
@@ -283,7 +293,8 @@ static const struct device_ops e1000e_ops = {
     .info = e1000e_info,
 };
 
-struct pci_device *e1000e_new(const struct device_env *env, const char *name, const struct e1000e_options *o, struct err *e)
+struct pci_device *e1000e_new(const struct device_env *env, const char *name, const struct e1000e_options *o,
+                              struct err *e)
 {
     static const struct pci_id id = {VENDOR, DEVICE, VENDOR, 0, CLASS, 0};
     struct e1000e *d = calloc(1, sizeof *d);

@@ -1,6 +1,7 @@
 /*
  * Intel 82574L, a Gigabit Ethernet controller on PCIe, for guests that have no virtio driver.
- * Source: Intel 82574 GbE Controller Family datasheet; what the drivers of Linux expect (drivers/net/ethernet/intel/e1000e).
+ * Source: Intel 82574 GbE Controller Family datasheet; what the drivers of Linux expect
+ * (drivers/net/ethernet/intel/e1000e).
  */
 #ifndef DEVICES_E1000E_H
 #define DEVICES_E1000E_H

@@ -1,13 +1,13 @@
 /*
  * 82574L interrupts: causes (ICR), masks (IMS), the throttles ITR and EITR, the delays RDTR, RADV, TIDV, TADV.
  *
- * Without MSI-X the line is up while an unmasked cause is set, and not sooner than ITR after it went up last. With MSI-X
- * only the five causes that IVAR gives vectors have messages, each sent once when its cause becomes pending, and not
- * sooner than EITR after the vector's last one. One clock timer stands for all throttles and delays: irq_update derives
- * it, the line and the messages from the registers, whatever changed.
- * ICR is cleared by a read when nothing is unmasked or something unmasked is set; a read of another driver on a shared
- * line changes nothing. Source: 82574 datasheet, 7.4 and 10.2.4; the PCIe GbE Controllers' Software Developer's Manual,
- * 13.3.27, for a read without auto-mask.
+ * Without MSI-X the line is up while an unmasked cause is set, and not sooner than ITR after it went up last. With
+ * MSI-X only the five causes that IVAR gives vectors have messages, each sent once when its cause becomes pending,
+ * and not sooner than EITR after the vector's last one. One clock timer stands for all throttles and delays:
+ * irq_update derives it, the line and the messages from the registers, whatever changed.
+ * ICR is cleared by a read when nothing is unmasked or something unmasked is set; a read of another driver on a
+ * shared line changes nothing. Source: 82574 datasheet, 7.4 and 10.2.4; the PCIe GbE Controllers' Software
+ * Developer's Manual, 13.3.27, for a read without auto-mask.
  */
 #include "devices/e1000e_parts.h"
 

@@ -1,9 +1,10 @@
 /*
- * 82574L receive side, a frame seen by itself: does it pass the filters, whose queue is it (RSS), are its checksums right,
- * where do its headers end.
+ * 82574L receive side, a frame seen by itself: does it pass the filters, whose queue is it (RSS), are its checksums
+ * right, where do its headers end.
  *
- * The parser copies the headers it looks at, once, so that a sender that changes them meanwhile changes nothing decided.
- * Sources: 82574 datasheet, 7.1.3 (filters), 7.1.10 (checksums), 7.1.11 (RSS), 10.2.5; Microsoft's RSS specification.
+ * The parser copies the headers it looks at, once, so that a sender that changes them meanwhile changes nothing
+ * decided. Sources: 82574 datasheet, 7.1.3 (filters), 7.1.10 (checksums), 7.1.11 (RSS), 10.2.5; Microsoft's RSS
+ * specification.
  */
 #include "devices/e1000e_parts.h"
 
@@ -27,7 +28,7 @@ enum {
     PROTO_DSTOPTS = 60,
 };
 
-enum { /* MRQC and the types that go into a descriptor */
+enum {                  /* MRQC and the types that go into a descriptor */
        MRQC_ENABLE = 1, /* of bits 1:0 */
        MRQC_TCP4 = 1 << 16,
        MRQC_IP4 = 1 << 17,
@@ -131,7 +132,10 @@ static void parse(const struct e1000e *e, const struct net_frame *f, struct pars
 
 /* --- filters --- */
 
-static bool bit(const struct e1000e *e, unsigned table, unsigned n) { return reg_get(e, table + n / 32 * 4) >> n % 32 & 1; }
+static bool bit(const struct e1000e *e, unsigned table, unsigned n)
+{
+    return reg_get(e, table + n / 32 * 4) >> n % 32 & 1;
+}
 
 static bool exact(const struct e1000e *e, const uint8_t *dst)
 {

@@ -1,7 +1,8 @@
 /*
- * The inside of the 82574L, shared by e1000e.c (PCI function, reset, life), e1000e_regs.c (register table), e1000e_phy.c
- * (PHY, EEPROM, link), e1000e_irq.c (causes, masks, throttling), e1000e_stats.c (counters), e1000e_tx.c (transmit rings),
- * e1000e_tx_frame.c (what leaves), e1000e_rx.c (receive rings) and e1000e_match.c (filters, RSS, checksums).
+ * The inside of the 82574L, shared by e1000e.c (PCI function, reset, life), e1000e_regs.c (register table),
+ * e1000e_phy.c (PHY, EEPROM, link), e1000e_irq.c (causes, masks, throttling), e1000e_stats.c (counters), e1000e_tx.c
+ * (transmit rings), e1000e_tx_frame.c (what leaves), e1000e_rx.c (receive rings) and e1000e_match.c (filters, RSS,
+ * checksums).
  *
  * All functions run with the device's lock held unless they say otherwise. Registers live in reg[], by offset / 4.
  */
@@ -33,8 +34,8 @@ enum { /* registers, offsets */
        R_TCTL = 0x0400,
        R_EEWR = 0x102c,
        R_PSRCTL = 0x2170,
-       R_RDBAL = 0x2800, /* of queue 0; queue 1: + QUEUE_STRIDE. The next ones are offsets from here, transmit rings too */
-       RING_BAH = 0x04,
+       R_RDBAL = 0x2800, /* of queue 0; queue 1: + QUEUE_STRIDE */
+       RING_BAH = 0x04,  /* from there on, in transmit rings too */
        RING_LEN = 0x08,
        RING_HEAD = 0x10,
        RING_TAIL = 0x18,
@@ -147,7 +148,16 @@ enum { /* RFCTL */
        RFCTL_EXTEN = 1 << 15,
 };
 
-enum { QUEUES = 2, VECTORS = 5, EEPROM_WORDS = 64, PHY_PAGES = 8, PHY_REGS = 32, RA_ENTRIES = 16, FCS = 4, MIN_FRAME = 60 };
+enum {
+    QUEUES = 2,
+    VECTORS = 5,
+    EEPROM_WORDS = 64,
+    PHY_PAGES = 8,
+    PHY_REGS = 32,
+    RA_ENTRIES = 16,
+    FCS = 4,
+    MIN_FRAME = 60
+};
 
 /* Delays of interrupts of whole directions (RDTR, RADV, TIDV, TADV): when they end, clock ns, 0: not running. */
 enum e1000e_delay { DELAY_RX, DELAY_RX_MAX, DELAY_TX, DELAY_TX_MAX, DELAYS };
@@ -168,15 +178,15 @@ struct e1000e {
     uint32_t reg[REGS];
     uint16_t phy[PHY_PAGES * PHY_REGS];
     uint16_t eeprom[EEPROM_WORDS];
-    uint32_t io_addr;                       /* IOADDR, of the I/O BAR */
+    uint32_t io_addr; /* IOADDR, of the I/O BAR */
     struct e1000e_context context[QUEUES];
-    bool skip[QUEUES];                      /* a transmit frame is being thrown away: to its last descriptor */
-    uint32_t delayed_rx, delayed_tx;        /* causes that wait for delay[] */
+    bool skip[QUEUES];               /* a transmit frame is being thrown away: to its last descriptor */
+    uint32_t delayed_rx, delayed_tx; /* causes that wait for delay[] */
     uint64_t delay[DELAYS];
-    uint64_t quiet[1 + VECTORS];            /* no interrupt before this time: ITR, EITR */
-    uint32_t told;                          /* causes whose MSI-X message was sent and that are pending still */
-    uint64_t systim, systim_at;             /* the time stamp counter: its value, at this time of the clock */
-    uint32_t systim_high;                   /* latched by a read of the lower half */
+    uint64_t quiet[1 + VECTORS]; /* no interrupt before this time: ITR, EITR */
+    uint32_t told;               /* causes whose MSI-X message was sent and that are pending still */
+    uint64_t systim, systim_at;  /* the time stamp counter: its value, at this time of the clock */
+    uint32_t systim_high;        /* latched by a read of the lower half */
     /* not state */
     struct timer timer; /* the first of delay[] and quiet[] that matters */
     uint64_t armed;     /* for when, CLOCK_NEVER: not */
@@ -215,9 +225,9 @@ static inline void ring_advance(struct e1000e *e, struct e1000e_ring *r, uint32_
 }
 
 /* e1000e.c */
-bool e1000e_dma(const struct e1000e *e); /* the guest lets the device reach memory */
+bool e1000e_dma(const struct e1000e *e);  /* the guest lets the device reach memory */
 void e1000e_tx_changed(struct e1000e *e); /* the transmitter, or what it needs, may have been turned on or off */
-void e1000e_mac_reset(struct e1000e *e); /* CTRL.RST: all but the PHY, the EEPROM and the PCI side */
+void e1000e_mac_reset(struct e1000e *e);  /* CTRL.RST: all but the PHY, the EEPROM and the PCI side */
 
 /* e1000e_regs.c: aligned, 32 bits */
 uint32_t e1000e_reg_read(struct e1000e *e, unsigned off);
@@ -271,7 +281,7 @@ struct e1000e_tx {
     uint32_t first[2], last[2]; /* words 2 and 3 of the first and the last descriptor */
     size_t header, segment;     /* of a frame that stands for several: bytes of headers, of payload; 0 */
     bool bad;
-    bool local;                 /* does not leave: loopback */
+    bool local; /* does not leave: loopback */
 };
 /* From the pieces in iov[1..] and their sum len: t->f. false: it cannot be sent. */
 bool e1000e_tx_build(struct e1000e *e, unsigned queue, struct e1000e_tx *t);
@@ -293,13 +303,13 @@ enum { /* status and errors of extended descriptors; legacy ones have bits 7:0 a
        RXD_IPE = 1 << 30,
 };
 struct e1000e_match {
-    uint32_t status;    /* RXD_* of the frame's last descriptor */
-    uint16_t vlan;      /* the tag, when it is to be stripped (RXD_VP) */
+    uint32_t status; /* RXD_* of the frame's last descriptor */
+    uint16_t vlan;   /* the tag, when it is to be stripped (RXD_VP) */
     uint16_t ip_id;
     uint16_t csum;      /* of the packet, RXCSUM.PCSS */
     uint32_t hash, mrq; /* RSS */
     unsigned queue;
-    unsigned split;     /* bytes of headers, in the frame as it came; 0: do not split here */
+    unsigned split; /* bytes of headers, in the frame as it came; 0: do not split here */
     bool tcp_ack;
     uint8_t dst[ETH_ALEN];
 };
@@ -308,6 +318,6 @@ bool e1000e_match(struct e1000e *e, const struct net_frame *f, struct e1000e_mat
 
 /* e1000e_rx.c */
 bool e1000e_receive(struct e1000e *e, const struct net_frame *f); /* false: no room now */
-void e1000e_room(struct e1000e *e); /* there may be again, if there was none */
+void e1000e_room(struct e1000e *e);                               /* there may be again, if there was none */
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * 82574L: what is outside the MAC. The PHY behind MDIC, the EEPROM behind EERD and EEWR, link and speed.
  *
- * The PHY answers at address 1. Register 22 selects a page for registers 16 to 31; the lower ones and 22 and 25 are the same on
- * all pages. Negotiation ends at once with 1000 Mbit/s full duplex when there is a cable. The PHY's loopback (BMCR)
- * makes the device hear its own frames, with or without a cable.
+ * The PHY answers at address 1. Register 22 selects a page for registers 16 to 31; the lower ones and 22 and 25 are
+ * the same on all pages. Negotiation ends at once with 1000 Mbit/s full duplex when there is a cable. The PHY's
+ * loopback (BMCR) makes the device hear its own frames, with or without a cable.
  * Sources: 82574 datasheet, 6 (EEPROM), 9.2.3 (PHY), 10.2.2 (registers); IEEE 802.3 clause 22; Linux
  * drivers/net/ethernet/intel/e1000e/phy.c and nvm.c for what drivers look at.
  */
@@ -183,23 +183,18 @@ void e1000e_eeprom_init(struct e1000e *e)
         uint8_t at;
         uint16_t word;
     } words[] = {
-        {0x03, 0x0420}, /* compatibility: no management, not on the mainboard */
-        {0x04, 0xf746}, /* LEDs: the driver's default */
-        {0x05, 0x2010}, /* version */
-        {0x08, 0x0000}, /* part number */
-        {0x09, 0x0000},
-        {0x0a, 0x026b}, /* initialisation control 1: identifiers are loaded from here */
-        {0x0b, 0x0000}, /* subsystem */
-        {0x0c, 0x8086},
-        {0x0d, 0x10d3}, /* device */
-        {0x0e, 0x8086},
-        {0x0f, 0x0058}, /* initialisation control 2: no manageability */
-        {0x10, 0x0000},
-        {0x12, 0x4000}, /* the EEPROM's size, and that it is valid */
-        {0x14, 0x0000}, /* initialisation control 3: no wake-up from a powered-off machine */
-        {0x1a, 0x0000}, /* PCIe control: no active state power management */
-        {0x24, 0x0000},
-        {0x30, 0x0100}, /* no boot agent */
+        {0x03, 0x0420},                 /* compatibility: no management, not on the mainboard */
+        {0x04, 0xf746},                 /* LEDs: the driver's default */
+        {0x05, 0x2010},                 /* version */
+        {0x08, 0x0000},                 /* part number */
+        {0x09, 0x0000}, {0x0a, 0x026b}, /* initialisation control 1: identifiers are loaded from here */
+        {0x0b, 0x0000},                 /* subsystem */
+        {0x0c, 0x8086}, {0x0d, 0x10d3}, /* device */
+        {0x0e, 0x8086}, {0x0f, 0x0058}, /* initialisation control 2: no manageability */
+        {0x10, 0x0000}, {0x12, 0x4000}, /* the EEPROM's size, and that it is valid */
+        {0x14, 0x0000},                 /* initialisation control 3: no wake-up from a powered-off machine */
+        {0x1a, 0x0000},                 /* PCIe control: no active state power management */
+        {0x24, 0x0000}, {0x30, 0x0100}, /* no boot agent */
         {0x33, 0x0000},
     };
     uint16_t sum = 0;

@@ -1,7 +1,7 @@
 /*
- * 82574L registers: one table of what is where, which bits stick, what reset gives, and who handles an access that is more
- * than storage. Registers of parts that are not modelled (packet buffers, flow control, wake-up, manageability, PCIe
- * tuning) are storage. Source: 82574 datasheet, 10.2; masks as Linux's register test (ethtool -t) expects them.
+ * 82574L registers: one table of what is where, which bits stick, what reset gives, and who handles an access that is
+ * more than storage. Registers of parts that are not modelled (packet buffers, flow control, wake-up, manageability,
+ * PCIe tuning) are storage. Source: 82574 datasheet, 10.2; masks as Linux's register test (ethtool -t) expects them.
  */
 #include <inttypes.h>
 
@@ -10,7 +10,7 @@
 struct reg {
     uint16_t off, count; /* of the first; so many, 4 bytes apart */
     uint32_t writable, reset;
-    uint32_t (*read)(struct e1000e *e, unsigned off);              /* NULL: what is stored */
+    uint32_t (*read)(struct e1000e *e, unsigned off);            /* NULL: what is stored */
     void (*write)(struct e1000e *e, unsigned off, uint32_t val); /* after that is stored; with `writable` 0, instead */
 };
 
@@ -163,12 +163,15 @@ static void timinca_write(struct e1000e *e, unsigned off, uint32_t val)
     *e1000e_reg(e, off) = val;
 }
 
-#define RING(base, tail_write) \
-    {(base), 1, 0xfffffff0, 0, NULL, tail_write}, {(base) + RING_BAH, 1, ALL, 0, NULL, tail_write}, \
-        {(base) + RING_LEN, 1, 0x000fff80, 0, NULL, tail_write}, {(base) + RING_HEAD, 1, 0xffff, 0, NULL, NULL}, \
-        {(base) + RING_TAIL, 1, 0xffff, 0, NULL, tail_write}
+#define RING(base, tail_write)                                                                                         \
+    {(base), 1, 0xfffffff0, 0, NULL, tail_write}, {(base) + RING_BAH, 1, ALL, 0, NULL, tail_write},                    \
+        {(base) + RING_LEN, 1, 0x000fff80, 0, NULL, tail_write}, {(base) + RING_HEAD, 1, 0xffff, 0, NULL, NULL},       \
+    {                                                                                                                  \
+        (base) + RING_TAIL, 1, 0xffff, 0, NULL, tail_write                                                             \
+    }
 
-static const struct reg table[] = { /* by offset */
+static const struct reg table[] = {
+    /* by offset */
     {R_CTRL, 1, 0, 0x00140241, NULL, ctrl_write}, /* full duplex, link up, 1000 Mbit/s, two pins, wake-up from D3 */
     {R_STATUS, 1, 0, 0, e1000e_status, status_write},
     {R_EECD, 1, EECD_PINS, 0, eecd_read, NULL},
@@ -176,9 +179,9 @@ static const struct reg table[] = { /* by offset */
     {R_CTRL_EXT, 1, 0, 0, NULL, ctrl_ext_write},
     {0x001c, 1, ALL, 0, NULL, NULL}, /* FLA */
     {R_MDIC, 1, 0, 0, NULL, e1000e_mdic},
-    {0x0028, 1, ALL, 0, NULL, NULL},        /* FCAL */
-    {0x002c, 1, 0xffff, 0, NULL, NULL},     /* FCAH */
-    {0x0030, 1, 0xffff, 0, NULL, NULL},     /* FCT */
+    {0x0028, 1, ALL, 0, NULL, NULL},    /* FCAL */
+    {0x002c, 1, 0xffff, 0, NULL, NULL}, /* FCAH */
+    {0x0030, 1, 0xffff, 0, NULL, NULL}, /* FCT */
     {R_VET, 1, 0xffff, 0x8100, NULL, NULL},
     {R_ICR, 1, 0, 0, e1000e_icr_read, e1000e_icr_write},
     {R_ITR, 1, 0xffff, 0, NULL, irq_write},
@@ -204,15 +207,15 @@ static const struct reg table[] = { /* by offset */
     {0x1000, 1, 0x003f003f, 0x00140014, NULL, NULL}, /* PBA */
     {0x1008, 1, 0xffff, 0x0028, NULL, NULL},         /* PBS */
     {0x1010, 1, 0, 0x80040000, NULL, NULL},          /* EEMNGCTL: done, configuration done */
-    {0x1028, 1, ALL, 2, NULL, NULL},          /* FLASHT */
+    {0x1028, 1, ALL, 2, NULL, NULL},                 /* FLASHT */
     {R_EEWR, 1, 0, 2, NULL, e1000e_eewr},
-    {0x1030, 1, 0, 0xc0000000, NULL, NULL},   /* FLSWCTL: done */
-    {0x1034, 2, ALL, 0, NULL, NULL},          /* FLSWDATA, FLSWCNT */
-    {0x103c, 1, ALL, 0, NULL, NULL},          /* FLOP */
-    {0x1100, 1, ALL, 0, NULL, NULL},          /* PBA_ECC */
-    {0x2008, 1, ALL, 0, NULL, NULL},          /* ERT */
-    {0x2160, 1, 0x8000fff8, 0, NULL, NULL},   /* FCRTL */
-    {0x2168, 1, 0x0000fff8, 0, NULL, NULL},   /* FCRTH */
+    {0x1030, 1, 0, 0xc0000000, NULL, NULL}, /* FLSWCTL: done */
+    {0x1034, 2, ALL, 0, NULL, NULL},        /* FLSWDATA, FLSWCNT */
+    {0x103c, 1, ALL, 0, NULL, NULL},        /* FLOP */
+    {0x1100, 1, ALL, 0, NULL, NULL},        /* PBA_ECC */
+    {0x2008, 1, ALL, 0, NULL, NULL},        /* ERT */
+    {0x2160, 1, 0x8000fff8, 0, NULL, NULL}, /* FCRTL */
+    {0x2168, 1, 0x0000fff8, 0, NULL, NULL}, /* FCRTH */
     {R_PSRCTL, 1, 0x3f3f3f7f, 0x00040402, NULL, NULL},
     {0x2410, 1, 0x1fff, 0, NULL, NULL}, /* RDFH, RDFT, RDFHS, RDFTS, RDFPC */
     {0x2418, 1, 0x1fff, 0, NULL, NULL},
@@ -251,19 +254,19 @@ static const struct reg table[] = { /* by offset */
     {0x5808, 1, ALL, 0, NULL, NULL}, /* WUFC */
     {0x5810, 1, ALL, 0, NULL, NULL}, /* WUS */
     {R_MRQC, 1, 0xffff0003, 0, NULL, NULL},
-    {0x5820, 1, ALL, 0, NULL, NULL},          /* MANC */
-    {0x5828, 3, ALL, 0, NULL, NULL},          /* MFUTP */
-    {0x5838, 1, ALL, 0, NULL, NULL},          /* IPAV */
-    {0x5840, 8, ALL, 0, NULL, NULL},          /* IP4AT */
-    {0x5860, 1, ALL, 0, NULL, NULL},          /* MANC2H */
+    {0x5820, 1, ALL, 0, NULL, NULL}, /* MANC */
+    {0x5828, 3, ALL, 0, NULL, NULL}, /* MFUTP */
+    {0x5838, 1, ALL, 0, NULL, NULL}, /* IPAV */
+    {0x5840, 8, ALL, 0, NULL, NULL}, /* IP4AT */
+    {0x5860, 1, ALL, 0, NULL, NULL}, /* MANC2H */
     {0x5864, 7, ALL, 0, NULL, NULL},
-    {0x5880, 4, ALL, 0, NULL, NULL},  /* IP6AT */
-    {0x5890, 8, ALL, 0, NULL, NULL},  /* MDEF */
-    {0x5900, 1, 0, 0, NULL, NULL},    /* WUPL */
-    {0x5a00, 32, 0, 0, NULL, NULL},   /* WUPM */
-    {0x5b00, 1, ALL, 0x0, NULL, NULL}, /* GCR */
-    {0x5b08, 1, ALL, 0, NULL, NULL},  /* FUNCTAG */
-    {0x5b10, 4, ALL, 0, NULL, NULL},  /* GSCL */
+    {0x5880, 4, ALL, 0, NULL, NULL},        /* IP6AT */
+    {0x5890, 8, ALL, 0, NULL, NULL},        /* MDEF */
+    {0x5900, 1, 0, 0, NULL, NULL},          /* WUPL */
+    {0x5a00, 32, 0, 0, NULL, NULL},         /* WUPM */
+    {0x5b00, 1, ALL, 0x0, NULL, NULL},      /* GCR */
+    {0x5b08, 1, ALL, 0, NULL, NULL},        /* FUNCTAG */
+    {0x5b10, 4, ALL, 0, NULL, NULL},        /* GSCL */
     {0x5b30, 1, 0, 0x20000002, NULL, NULL}, /* FACTPS: the LAN function is on */
     {R_SWSM, 1, 0xf, 0, swsm_read, NULL},
     {0x5b54, 1, 0, 0, NULL, NULL},   /* FWSM: no firmware */
@@ -272,16 +275,16 @@ static const struct reg table[] = { /* by offset */
     {0x5b64, 1, ALL, 0, NULL, NULL}, /* GCR2 */
     {R_RETA, 32, ALL, 0, NULL, NULL},
     {R_RSSRK, 10, ALL, 0, NULL, NULL},
-    {0x5f00, 8, ALL, 0, NULL, NULL},     /* FFLT */
-    {0x8f00, 1, 0, 0, NULL, NULL},       /* HICR: no firmware to talk to */
+    {0x5f00, 8, ALL, 0, NULL, NULL}, /* FFLT */
+    {0x8f00, 1, 0, 0, NULL, NULL},   /* HICR: no firmware to talk to */
     {R_SYSTIML, 1, 0, 0, systiml_read, systim_write},
     {R_SYSTIMH, 1, 0, 0, systimh_read, systim_write},
     {R_TIMINCA, 1, 0, 0, NULL, timinca_write},
-    {0xb60c, 2, ALL, 0, NULL, NULL},     /* TIMADJ */
-    {0xb614, 1, 0x10, 0, NULL, NULL},    /* TSYNCTXCTL: nothing is ever stamped */
-    {0xb618, 2, 0, 0, NULL, NULL},       /* TXSTMP */
-    {0xb620, 1, 0x3e, 0, NULL, NULL},    /* TSYNCRXCTL */
-    {0xb624, 4, 0, 0, NULL, NULL},       /* RXSTMP, RXSATR */
+    {0xb60c, 2, ALL, 0, NULL, NULL},  /* TIMADJ */
+    {0xb614, 1, 0x10, 0, NULL, NULL}, /* TSYNCTXCTL: nothing is ever stamped */
+    {0xb618, 2, 0, 0, NULL, NULL},    /* TXSTMP */
+    {0xb620, 1, 0x3e, 0, NULL, NULL}, /* TSYNCRXCTL */
+    {0xb624, 4, 0, 0, NULL, NULL},    /* RXSTMP, RXSATR */
     {0xb634, 1, ALL, 0x88f7, NULL, NULL},
     {0xb638, 1, ALL, 0x0319, NULL, NULL}, /* RXUDP */
 };

@@ -1,9 +1,9 @@
 /*
  * 82574L receive rings: legacy, extended and packet split descriptors.
  *
- * A frame for which the ring lacks descriptors is refused, and waits at the sender's until the guest has moved the tail;
- * one for a ring that does not exist is lost. Each descriptor's last word, with its done bit, is stored last: the guest
- * looks at it from other vCPUs. Source: 82574 datasheet, 7.1.4 to 7.1.9.
+ * A frame for which the ring lacks descriptors is refused, and waits at the sender's until the guest has moved the
+ * tail; one for a ring that does not exist is lost. Each descriptor's last word, with its done bit, is stored last:
+ * the guest looks at it from other vCPUs. Source: 82574 datasheet, 7.1.4 to 7.1.9.
  */
 #include <zlib.h>
 
@@ -133,7 +133,8 @@ static void publish(struct e1000e *e, gpa at, uint8_t *d, uint64_t done, unsigne
     dma_written(e->pci.dev.bus, at, len);
 }
 
-static void write_legacy(struct e1000e *e, gpa at, uint8_t *d, const struct e1000e_match *m, uint32_t status, unsigned len)
+static void write_legacy(struct e1000e *e, gpa at, uint8_t *d, const struct e1000e_match *m, uint32_t status,
+                         unsigned len)
 {
     bool last = status & RXD_EOP;
     uint64_t done = len | (uint64_t)(last ? m->csum : 0) << 16 | (uint64_t)(status & 0xff) << 32 |

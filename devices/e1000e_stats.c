@@ -32,13 +32,13 @@ uint32_t e1000e_stat_read(struct e1000e *e, unsigned off)
     case S_GORC:
     case S_GOTC:
     case S_TOR:
-    case S_TOT: break;
+    case S_TOT: return v;
     case GORCH:
     case GOTCH:
     case TORH:
-    case TOTH: *e1000e_reg(e, off - 4) = 0; /* fall through */
-    default: *e1000e_reg(e, off) = 0;
+    case TOTH: *e1000e_reg(e, off - 4) = 0;
     }
+    *e1000e_reg(e, off) = 0;
     return v;
 }
 

@@ -1,10 +1,11 @@
 /*
  * 82574L transmit rings.
  *
- * A frame is taken when its last descriptor is there: until then nothing of it is consumed, and it is looked at anew by
- * the next write of the tail. Then it is handed to the network with the lock given up, its data still in guest memory, and
- * completed after that: so a frame the network has no room for stays where it is, and a snapshot never holds half of one.
- * A frame that fills the whole ring without an end is thrown away, descriptor by descriptor, up to its end.
+ * A frame is taken when its last descriptor is there: until then nothing of it is consumed, and it is looked at
+ * anew by the next write of the tail. Then it is handed to the network with the lock given up, its data still in
+ * guest memory, and completed after that: so a frame the network has no room for stays where it is, and a snapshot
+ * never holds half of one. A frame that fills the whole ring without an end is thrown away, descriptor by
+ * descriptor, up to its end.
  * A reset or a stop meanwhile (epoch) makes what is under way void. Source: 82574 datasheet, 7.2.
  */
 #include "devices/e1000e_parts.h"
@@ -210,8 +211,8 @@ static enum step advance(struct run *u)
 {
     struct e1000e *e = u->e;
 
-    if (!(reg_get(e, R_TCTL) & TCTL_EN) || !(reg_get(e, R_TARC + u->queue * QUEUE_STRIDE) & TARC_ENABLE) || !e1000e_dma(e) ||
-        !ring_load(e, R_TDBAL + u->queue * QUEUE_STRIDE, &u->ring) || u->ring.head == u->ring.tail)
+    if (!(reg_get(e, R_TCTL) & TCTL_EN) || !(reg_get(e, R_TARC + u->queue * QUEUE_STRIDE) & TARC_ENABLE) ||
+        !e1000e_dma(e) || !ring_load(e, R_TDBAL + u->queue * QUEUE_STRIDE, &u->ring) || u->ring.head == u->ring.tail)
         return NOTHING;
     if (e->skip[u->queue])
         complete(u, skip(u));

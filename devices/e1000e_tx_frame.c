@@ -1,15 +1,15 @@
 /*
- * 82574L: what leaves for the network. The first bytes of a frame are copied, so that the headers that are completed here
- * (IP lengths and checksums, VLAN tag) and those the network looks at are ours; the rest stays in guest memory.
+ * 82574L: what leaves for the network. The first bytes of a frame are copied, so that the headers that are completed
+ * here (IP lengths and checksums, VLAN tag) and those the network looks at are ours; the rest stays in guest memory.
  *
  * A TCP or UDP checksum becomes NET_CSUM_PARTIAL where the network can express it and is computed here otherwise.
- * Segmentation is never done here: a frame with TSE becomes one with gso fields, after its lengths, which the driver left
- * out because they differ by segment, are put in as the network wants them.
+ * Segmentation is never done here: a frame with TSE becomes one with gso fields, after its lengths, which the
+ * driver left out because they differ by segment, are put in as the network wants them.
  * Source: 82574 datasheet, 7.2.4 (descriptors), 7.2.10 (segmentation), 7.2.11 (checksums); virtio 1.2, 5.1.6.
  */
 #include "devices/e1000e_parts.h"
 
-enum { /* first descriptor, word 2; legacy command bits are those of the last one */
+enum {                   /* first descriptor, word 2; legacy command bits are those of the last one */
        CMD_IC = 1 << 26, /* legacy: insert checksum */
        CMD_TSE = 1 << 26,
        CMD_DEXT = 1 << 29,

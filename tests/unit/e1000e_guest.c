@@ -26,7 +26,10 @@ static bool on_msi(void *arg, gpa addr, uint32_t data)
     return true;
 }
 
-void eg_cfg_wr(struct eg *g, unsigned off, unsigned size, uint32_t val) { CHECK(bus_write(g->bus, EG_FN + off, size, val)); }
+void eg_cfg_wr(struct eg *g, unsigned off, unsigned size, uint32_t val)
+{
+    CHECK(bus_write(g->bus, EG_FN + off, size, val));
+}
 
 uint32_t eg_cfg_rd(struct eg *g, unsigned off, unsigned size)
 {

@@ -1,6 +1,7 @@
 /*
- * A small guest for 82574L tests: RAM, a PCIe host bridge with the controller at slot 1, the packet driver at the far end of
- * its cable, and a driver that keeps rings in that RAM. Written from the datasheet; it shares no code with devices/.
+ * A small guest for 82574L tests: RAM, a PCIe host bridge with the controller at slot 1, the packet driver at the far
+ * end of its cable, and a driver that keeps rings in that RAM. Written from the datasheet; it shares no code with
+ * devices/.
  */
 #ifndef TESTS_UNIT_E1000E_GUEST_H
 #define TESTS_UNIT_E1000E_GUEST_H

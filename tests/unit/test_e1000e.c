@@ -66,13 +66,27 @@ static void registers_pass_the_drivers_test(void **state)
         unsigned reg;
         uint32_t mask, write;
     } pattern[] = {
-        {0x0028, UINT32_MAX, UINT32_MAX}, {0x002c, 0xffff, UINT32_MAX},     {0x0030, 0xffff, UINT32_MAX},
-        {0x0038, 0xffff, UINT32_MAX},     {RDTR, 0xffff, UINT32_MAX},       {RDBAH, UINT32_MAX, UINT32_MAX},
-        {RDLEN, 0xfff80, 0xfffff},        {RDH, 0xffff, 0xffff},            {RDT, 0xffff, 0xffff},
-        {0x2168, 0xfff8, 0xfff8},         {0x0170, 0xffff, 0xffff},         {0x0410, 0x3fffffff, 0x3fffffff},
-        {TDBAH, UINT32_MAX, UINT32_MAX},  {TDLEN, 0xfff80, 0xfffff},        {RDBAL, 0xfffffff0, UINT32_MAX},
-        {0x0178, 0xc000ffff, 0xffff},     {TDBAL, 0xfffffff0, UINT32_MAX},  {TIDV, 0xffff, 0xffff},
-        {RAH, 0x8003ffff, UINT32_MAX},    {RAH + 14 * 8, 0x8003ffff, UINT32_MAX}, {MTA, UINT32_MAX, UINT32_MAX},
+        {0x0028, UINT32_MAX, UINT32_MAX},
+        {0x002c, 0xffff, UINT32_MAX},
+        {0x0030, 0xffff, UINT32_MAX},
+        {0x0038, 0xffff, UINT32_MAX},
+        {RDTR, 0xffff, UINT32_MAX},
+        {RDBAH, UINT32_MAX, UINT32_MAX},
+        {RDLEN, 0xfff80, 0xfffff},
+        {RDH, 0xffff, 0xffff},
+        {RDT, 0xffff, 0xffff},
+        {0x2168, 0xfff8, 0xfff8},
+        {0x0170, 0xffff, 0xffff},
+        {0x0410, 0x3fffffff, 0x3fffffff},
+        {TDBAH, UINT32_MAX, UINT32_MAX},
+        {TDLEN, 0xfff80, 0xfffff},
+        {RDBAL, 0xfffffff0, UINT32_MAX},
+        {0x0178, 0xc000ffff, 0xffff},
+        {TDBAL, 0xfffffff0, UINT32_MAX},
+        {TIDV, 0xffff, 0xffff},
+        {RAH, 0x8003ffff, UINT32_MAX},
+        {RAH + 14 * 8, 0x8003ffff, UINT32_MAX},
+        {MTA, UINT32_MAX, UINT32_MAX},
         {MTA + 127 * 4, UINT32_MAX, UINT32_MAX},
     };
     static const uint32_t test[] = {0x5a5a5a5a, 0xa5a5a5a5, 0, UINT32_MAX};
@@ -134,7 +148,7 @@ static void eeprom_has_the_address_and_a_right_checksum(void **state)
     for (unsigned i = 0; i < 64; i++)
         sum = (uint16_t)(sum + eg_eeprom(&g, i));
     CHECK_EQ(sum, 0xbaba);
-    CHECK_EQ(eg_eeprom(&g, 0x3fff), 0xffff); /* beyond its end */
+    CHECK_EQ(eg_eeprom(&g, 0x3fff), 0xffff);     /* beyond its end */
     CHECK_EQ(eg_rd(&g, 0x10) & 0x18300, 0x8300); /* present, read, SPI */
 }
 
@@ -157,8 +171,8 @@ static void phy_answers_at_address_1(void **state)
 {
     (void)state;
     CHECK_EQ(eg_phy_rd(&g, 2), 0x0141);
-    CHECK_EQ(eg_phy_rd(&g, 3), 0x0cb1); /* what Linux wants of an 82574 */
-    CHECK_EQ(eg_phy_rd(&g, 1), 0x796d); /* link, negotiation done */
+    CHECK_EQ(eg_phy_rd(&g, 3), 0x0cb1);           /* what Linux wants of an 82574 */
+    CHECK_EQ(eg_phy_rd(&g, 1), 0x796d);           /* link, negotiation done */
     CHECK_EQ(eg_phy_rd(&g, 17) & 0xec00, 0xac00); /* 1000 Mbit/s, full duplex */
     eg_phy_wr(&g, 2, 0xffff);
     CHECK_EQ(eg_phy_rd(&g, 2), 0x0141);

@@ -1,6 +1,6 @@
 /*
- * The 82574L transmits: descriptors as Linux's driver and older ones make them. The packet driver at the far end checks every
- * length, checksum and offload field by itself.
+ * The 82574L transmits: descriptors as Linux's driver and older ones make them. The packet driver at the far end
+ * checks every length, checksum and offload field by itself.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,16 @@
 #include "tests/unit/e1000e_guest.h"
 
 enum { TXDW = 1, TXQE = 2, RXT0 = 1 << 7, TXQ1 = 1 << 23, PSP = 8, VME = 1 << 30, MSS = 1000 };
-enum { GPTC = 0x4080, GOTCL = 0x4090, GOTCH = 0x4094, PTC64 = 0x40d8, PTC127 = 0x40dc, PTC1522 = 0x40ec, TSCTC = 0x40f8, TSCTFC = 0x40fc };
+enum {
+    GPTC = 0x4080,
+    GOTCL = 0x4090,
+    GOTCH = 0x4094,
+    PTC64 = 0x40d8,
+    PTC127 = 0x40dc,
+    PTC1522 = 0x40ec,
+    TSCTC = 0x40f8,
+    TSCTFC = 0x40fc
+};
 
 static struct eg g;
 static const struct pkt udp = {.kind = PKT_UDP, .dst = "10.0.2.2", .sport = 5, .dport = 7, TEXT("hello, world")};
@@ -67,7 +76,8 @@ static void a_frame_may_be_in_many_descriptors(void **state)
     n = eg_frame(&g, PKT(UDP, .dst = "10.0.2.2", DATA(data, sizeof data)), &at);
     for (size_t off = 0; off < n; off += 47) {
         eg_tx_desc(&g, 0, 0, T_RS, 0); /* an empty one, at no address */
-        last = eg_tx_desc(&g, 0, at + off, (uint32_t)(n - off < 47 ? n - off : 47) | T_RS | (off + 47 >= n ? T_EOP : 0), 0);
+        last = eg_tx_desc(&g, 0, at + off, (uint32_t)(n - off < 47 ? n - off : 47) | T_RS | (off + 47 >= n ? T_EOP : 0),
+                          0);
     }
     eg_tx_go(&g, 0);
     CHECK(eg_done(&g, last));
@@ -159,7 +169,7 @@ static void a_checksum_with_an_end_is_computed_here(void **state)
     CHECK_EQ(far_expect(&g.far, PKT(UDP, .dport = 53, TEXT("abcd")))->nf_flags, 0);
 }
 
-/* --- segmentation: headers without lengths and with a pseudo-header's sum without a length, as Linux leaves them --- */
+/* --- segmentation: headers without lengths, and with a sum of a pseudo-header without one, as Linux leaves them --- */
 
 static uint8_t payload[20000];
 
@@ -203,7 +213,8 @@ static void send_large(const struct pkt *p, unsigned l4, unsigned header, uint32
     CHECK(eg_done(&g, desc));
 }
 
-#define LARGE_TCP4 PKT(TCP, .dst = "10.0.2.2", .dport = 80, .seq = 1000, .flags = T_ACK | T_PSH | T_FIN, DATA(payload, 12345))
+#define LARGE_TCP4                                                                                                     \
+    PKT(TCP, .dst = "10.0.2.2", .dport = 80, .seq = 1000, .flags = T_ACK | T_PSH | T_FIN, DATA(payload, 12345))
 #define LARGE_TCP6 PKT(TCP, .dst = "fec0::2", .dport = 80, .seq = 1000, .flags = T_ACK | T_PSH, DATA(payload, 12345))
 
 static void tso4_is_one_frame_for_who_takes_it(void **state)
@@ -284,10 +295,10 @@ static void segmentation_that_makes_no_sense_is_not_sent(void **state)
 {
     static const uint32_t bad[][3] = {
         /* ip, tu, seg */
-        {14 | 24 << 8, 34 | 50 << 8, 54 << 8},             /* MSS 0 */
-        {14 | 24 << 8, 34 | 50 << 8, MSS << 16 | 20 << 8}, /* headers shorter than they are */
+        {14 | 24 << 8, 34 | 50 << 8, 54 << 8},              /* MSS 0 */
+        {14 | 24 << 8, 34 | 50 << 8, MSS << 16 | 20 << 8},  /* headers shorter than they are */
         {14 | 24 << 8, 34 | 200 << 8, MSS << 16 | 54 << 8}, /* the checksum outside of them */
-        {30 | 24 << 8, 34 | 50 << 8, MSS << 16 | 54 << 8}, /* no room for IP */
+        {30 | 24 << 8, 34 | 50 << 8, MSS << 16 | 54 << 8},  /* no room for IP */
         {14 | 24 << 8, 200 | 216 << 8, MSS << 16 | 255 << 8},
         {14 | 24 << 8, 34 | 8 << 8, MSS << 16 | 54 << 8},
     };
@@ -406,9 +417,9 @@ static void frames_that_cannot_be_sent_are_done_all_the_same(void **state)
     gpa at = eg_alloc(&g, 0x20000, 16), desc[5];
 
     (void)state;
-    desc[0] = eg_tx_desc(&g, 0, 0x1000, 100 | T_EOP | T_RS, 0); /* not RAM */
-    desc[1] = eg_tx_desc(&g, 0, EG_BAR + TDT, 100 | T_EOP | T_RS, 0); /* itself */
-    desc[2] = eg_tx_desc(&g, 0, at, 13 | T_EOP | T_RS, 0);      /* no header */
+    desc[0] = eg_tx_desc(&g, 0, 0x1000, 100 | T_EOP | T_RS, 0);          /* not RAM */
+    desc[1] = eg_tx_desc(&g, 0, EG_BAR + TDT, 100 | T_EOP | T_RS, 0);    /* itself */
+    desc[2] = eg_tx_desc(&g, 0, at, 13 | T_EOP | T_RS, 0);               /* no header */
     desc[3] = eg_tx_desc(&g, 0, at, 0xfffff | T_DATA | T_EOP | T_RS, 0); /* larger than any */
     desc[4] = eg_tx_desc(&g, 0, EG_RAM + EG_RAM_SIZE - 50, 100 | T_EOP | T_RS, 0);
     eg_tx_go(&g, 0);
@@ -516,7 +527,8 @@ static void the_phys_loopback_hears_its_own_frames(void **state)
     eg_send(&g, 0, &p, 0, 0);
     CHECK_EQ(eg_rd(&g, RDH), 1);
     assert_memory_equal(eg_at(&g, eg_rx_buffer(0, 0)), frame, n);
-    send_with_context(PKT(UDP, .eth_dst = EG_MAC, .dst = "10.0.2.2", .dport = 53, .sum = SUM_PARTIAL, TEXT("abcd")), 40, 0, 0);
+    send_with_context(PKT(UDP, .eth_dst = EG_MAC, .dst = "10.0.2.2", .dport = 53, .sum = SUM_PARTIAL, TEXT("abcd")), 40,
+                      0, 0);
     CHECK_EQ(eg_rx_desc(&g, 0, 1)[12] & 0x33, 0x33); /* done, end, UDP checksum right: it was computed */
     CHECK_EQ(eg_rx_desc(&g, 0, 1)[13], 0);
     far_expect_none(&g.far);
