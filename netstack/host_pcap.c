@@ -16,7 +16,7 @@
 #include <net/if.h>
 #include <pcap/pcap.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -76,6 +76,15 @@ static void membership(const struct adapter *a, unsigned short type, const uint8
         membership(a, PACKET_MR_PROMISC, NULL);
 }
 
+/* Have the adapter take frames for mac, which it does anyway when that is its own. */
+static void take(const struct adapter *a, const uint8_t *mac)
+{
+    struct ifreq r = {0};
+
+    if (!host_adapter_ioctl(SIOCGIFHWADDR, a->h.name, &r) || memcmp(r.ifr_hwaddr.sa_data, mac, ETH_ALEN))
+        membership(a, PACKET_MR_UNICAST, mac);
+}
+
 static void set_filter(struct adapter *a)
 {
     char text[2048] = "";
@@ -109,7 +118,7 @@ static void learn(struct adapter *a, const uint8_t *mac)
         membership(a, PACKET_MR_PROMISC, NULL);
     } else {
         memcpy(a->mac[a->macs++], mac, ETH_ALEN);
-        membership(a, PACKET_MR_UNICAST, mac);
+        take(a, mac);
     }
     set_filter(a);
 }
@@ -150,7 +159,7 @@ static bool adapter_open(struct adapter *a, struct err *e)
         a->h.port.mtu = host_adapter_mtu(a->h.name);
         membership(a, PACKET_MR_ALLMULTI, NULL);
         for (unsigned i = 0; i < a->macs && i < MACS_MAX; i++)
-            membership(a, PACKET_MR_UNICAST, a->mac[i]);
+            take(a, a->mac[i]);
         if (a->macs > MACS_MAX)
             membership(a, PACKET_MR_PROMISC, NULL);
         set_filter(a);

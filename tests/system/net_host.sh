@@ -49,7 +49,7 @@ make_veth() {
     in_near ip link set v0 up
 }
 
-# join PORT: the guest's tap to PORT; standard input of the joint stays open on descriptor 9
+# join PORT [MAC]: the guest's tap to PORT; standard input of the joint stays open on descriptor 9
 join() {
     rm -f "$tmp/in"
     mkfifo "$tmp/in"
@@ -61,6 +61,7 @@ join() {
         kill -0 $joined 2>/dev/null || return 1
         sleep 0.1
     done
+    [ -z "${2:-}" ] || in_near ip link set g0 address "$2"
     in_near ip link set g0 netns "$guest"
     in_guest ip addr add 10.9.0.2/24 dev g0
     in_guest ip addr add fd09::2/64 dev g0 nodad
@@ -110,6 +111,7 @@ serve() {
     done
 }
 
+in_near sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6' # the taps are quiet until the guest has them
 make_veth
 serve
 
@@ -146,6 +148,15 @@ in_guest ping -c 1 -W 1 10.9.0.1 >"$tmp/ping" 2>&1
 ok $? "an adapter that went away is used again when it is back" "$tmp/ping"
 leave
 ok $? "and all ends well" "$tmp/err"
+
+# Promiscuous mode, in which every frame on the wire costs the host time: only while a guest's address calls for it.
+promiscuous() { in_near ip -d link show v0 | sed -n 's/.*promiscuity \([0-9]*\).*/\1/p'; }
+[ "$(promiscuous)" = 0 ] && join pcap:v0 && in_guest ping -c 1 -W 2 10.9.0.1 >"$tmp/ping" 2>&1 && [ "$(promiscuous)" = 1 ]
+ok $? "an adapter that cannot filter is promiscuous for a guest's address" "$tmp/ping"
+leave
+join pcap:v0 "$(in_near cat /sys/class/net/v0/address)" && in_guest ping -c 1 -W 2 10.9.0.1 >"$tmp/ping" 2>&1 && [ "$(promiscuous)" = 0 ]
+ok $? "and is not for a guest that uses the adapter's own" "$tmp/ping"
+leave
 
 in_near ip link add br0 type bridge
 in_near ip link set br0 up
