@@ -213,7 +213,10 @@ static bool too_long(const struct cable_dir *d, const struct net_frame *f, const
     return f->len > (size_t)d->to->mtu + ETH_HLEN && f->len - frame_l3(f, &type) > d->to->mtu;
 }
 
-/* Refuse the sender; there will be room when the calls under way have returned, or when the receiver says so. */
+/*
+ * Refuse the sender on the cable's own account: there will be room when the calls under way have returned. What the
+ * receiver refuses is another matter: it says itself when there is room, and is not asked before.
+ */
 static bool refuse(struct cable_dir *d)
 {
     d->from->full = true;
@@ -247,7 +250,8 @@ static bool send_now(struct cable_dir *d, const struct net_frame *f, const struc
     taken = cable_deliver(d, f, g, &segment);
     if (!taken && !segment) {
         capture_undo(d, f);
-        return refuse(d);
+        d->from->full = true;
+        return false;
     }
     if (!taken && !wait_first(d, f, segment))
         cable_lost(d);

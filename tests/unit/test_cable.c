@@ -300,6 +300,25 @@ static void send_more_when_ready(void **state)
     end();
 }
 
+static void a_receiver_that_is_full_is_not_asked_again_and_again(void **state)
+{
+    (void)state;
+    begin(0, 0);
+    a.on_ready = keep_sending;
+    b.room = 0;
+    CHECK(!tp_send(&a, hello, sizeof hello));
+    b.room = 3;
+    net_port_room(&b.port);
+    CHECK_EQ(b.count, 3);
+    CHECK_EQ(b.refused, 2);
+    CHECK_EQ(clock_next(ck), CLOCK_NEVER);
+    clock_advance(ck, NS_PER_SEC);
+    CHECK_EQ(b.refused, 2);
+    CHECK_EQ(a.ready, 1);
+    a.on_ready = NULL;
+    end();
+}
+
 static void unplugged_ports_hear_of_it(void **state)
 {
     (void)state;
@@ -328,6 +347,7 @@ int main(void)
         cmocka_unit_test(nothing_comes_between_segments),
         cmocka_unit_test(two_that_answer_each_other_do_not_hang),
         cmocka_unit_test(send_more_when_ready),
+        cmocka_unit_test(a_receiver_that_is_full_is_not_asked_again_and_again),
         cmocka_unit_test(unplugged_ports_hear_of_it),
     };
 
