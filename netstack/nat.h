@@ -72,6 +72,7 @@ struct nat_forward {
 };
 bool nat_forward_add(struct nat *n, const struct nat_forward *f, struct err *e);
 bool nat_forward_remove(struct nat *n, const struct nat_forward *f, struct err *e); /* by host side; flows go on */
+bool nat_forward_same_host(const struct nat_forward *a, const struct nat_forward *b); /* both with host_addr filled in */
 /*
  * guestfwd: connections of guests to addr:port (in net, not host or dns) go to target: "tcp:HOST:PORT", "unix:PATH", or
  * "cmd:COMMAND", a program run for each with the connection as its standard input and output.

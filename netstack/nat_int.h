@@ -195,7 +195,6 @@ bool nat_udp_forward(struct nat *n, int fd, const struct nat_forward *f);
 void nat_udp_forward_end(struct nat *n, int fd); /* no new clients; it is closed with its last flow */
 /* One that was ended and is still open serves f from now on: its descriptor. -1: there is none with this host side. */
 int nat_udp_forward_again(struct nat *n, const struct nat_forward *f);
-bool nat_forward_same_host(const struct nat_forward *a, const struct nat_forward *b); /* both with host_addr filled in */
 /* Text and counts of each part, for nat_info and nat_counts. */
 void nat_tcp_info(const struct nat_tcp *t, bool flows, FILE *out);
 void nat_tcp_counts(const struct nat_tcp *t, struct nat_counts *c);

@@ -143,6 +143,7 @@ void segment_unlock(const struct segment_paths *p, int fd)
         return;
     unlink(p->sock);
     unlink(p->lock);
+    flock(fd, LOCK_UN); /* a child forked meanwhile may have a copy of the descriptor */
     close(fd);
 }
 

@@ -19,6 +19,7 @@ void forward_to_msg(const struct forward *fw, struct msg_forward *m)
 {
     *m = (struct msg_forward){.id = fw->id, .add = !fw->remove, .udp = fw->f.udp, .host_port = fw->f.host_port};
     m->guest_port = fw->f.guest_port;
+    m->host_any6 = fw->f.host_any6;
     m->host_addr = fw->f.host_addr;
     m->guest_addr = fw->f.guest_addr;
     memcpy(m->host_path, fw->path, sizeof m->host_path);
@@ -30,6 +31,7 @@ void forward_of_msg(const struct msg_forward *m, struct forward *fw)
     fw->f = (struct nat_forward){.udp = m->udp, .host_addr = m->host_addr, .guest_addr = m->guest_addr};
     fw->f.host_port = m->host_port;
     fw->f.guest_port = m->guest_port;
+    fw->f.host_any6 = m->host_any6;
     fw->f.host_path = fw->path[0] ? fw->path : NULL;
 }
 
@@ -51,22 +53,14 @@ void forwards_free(struct segment *s)
         unlink_forward(s, s->forwards);
 }
 
-static bool same_place(const struct nat_forward *a, const struct nat_forward *b)
-{
-    const char *pa = a->host_path ? a->host_path : "", *pb = b->host_path ? b->host_path : "";
-
-    return a->udp == b->udp && a->host_port == b->host_port && net_addr_equal(&a->host_addr, &b->host_addr) &&
-           !strcmp(pa, pb);
-}
-
 struct forward **forward_find(struct forward **list, const struct nat_forward *f)
 {
-    while (*list && (!same_place(&(*list)->f, f) || (*list)->remove))
+    while (*list && (!nat_forward_same_host(&(*list)->f, f) || (*list)->remove))
         list = &(*list)->next;
     return list;
 }
 
-/* A copy of f whose path does not depend on this process's folder. */
+/* A copy of f with what was left out filled in, whose path does not depend on this process's folder. */
 static struct forward *new_forward(const struct nat_forward *f, struct err *e)
 {
     struct forward *fw = calloc(1, sizeof *fw);
@@ -78,6 +72,10 @@ static struct forward *new_forward(const struct nat_forward *f, struct err *e)
         return NULL;
     }
     fw->f = *f;
+    if (f->host_any6)
+        memset(&fw->f.host_addr, 0, sizeof fw->f.host_addr);
+    else if (net_addr_none(&f->host_addr))
+        fw->f.host_addr = net_addr_of4(INADDR_LOOPBACK);
     if (f->host_path && f->host_path[0] != '/' && !getcwd(here, sizeof here))
         n = MSG_PATH_MAX;
     else if (f->host_path)

@@ -38,8 +38,8 @@ struct msg_welcome {
 
 struct msg_forward {
     uint32_t id;
-    uint8_t add, udp;
-    uint16_t host_port, guest_port, unused;
+    uint8_t add, udp, host_any6, unused;
+    uint16_t host_port, guest_port;
     struct net_addr host_addr, guest_addr;
     char host_path[MSG_PATH_MAX]; /* "": none */
 };

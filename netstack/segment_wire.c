@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -76,8 +77,10 @@ void wire_close(struct wire *w)
 {
     if (w->map)
         munmap(w->map, w->map_len);
-    if (w->fd >= 0)
+    if (w->fd >= 0) {
+        shutdown(w->fd, SHUT_RDWR); /* the far side is to notice, even if a forked child has a copy */
         close(w->fd);
+    }
     w->map = NULL;
     w->fd = -1;
 }
