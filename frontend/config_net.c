@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "devices/nic.h"
@@ -193,6 +195,31 @@ static bool mac_in_use(const struct machine_config *c, const char *mac)
     return false;
 }
 
+/*
+ * On a network that other machines are on too: an address that follows from the machine's name, or a random one. With QEMU's
+ * names it is QEMU's, whose users know that they have to give one.
+ */
+static void own_mac(const struct machine_config *c, unsigned n, char mac[24])
+{
+    uint32_t h = 2166136261; /* FNV-1a */
+
+    if (!c->name && getrandom(&h, sizeof h, GRND_NONBLOCK) != sizeof h)
+        h ^= (uint32_t)getpid();
+    for (const char *p = c->name; p && *p; p++)
+        h = (h ^ (uint8_t)*p) * 16777619;
+    h = (h ^ n) * 16777619;
+    h ^= h >> 24;
+    snprintf(mac, 24, "52:54:00:%02x:%02x:%02x", h >> 16 & 0xff, h >> 8 & 0xff, h & 0xff);
+}
+
+static bool is_shared(struct machine_config *c, const struct device_config *d)
+{
+    const char *netdev = device_prop(d, "netdev");
+    const struct net_config *n = netdev && !c->qemu ? config_net_find(c, netdev) : NULL;
+
+    return n && n->mode != NET_NAT;
+}
+
 static bool give_mac(struct machine_config *c, struct device_config *d, struct err *e)
 {
     char mac[24];
@@ -204,7 +231,10 @@ static bool give_mac(struct machine_config *c, struct device_config *d, struct e
                err_set(e, "-device %s: mac=%s: expected an address such as 52:54:00:12:34:56, not a group's",
                        d->type->name, given);
     for (unsigned n = 0; n < CONFIG_MAX; n++) {
-        snprintf(mac, sizeof mac, "52:54:00:12:34:%02x", 0x56 + n);
+        if (is_shared(c, d))
+            own_mac(c, n, mac);
+        else
+            snprintf(mac, sizeof mac, "52:54:00:12:34:%02x", 0x56 + n);
         if (mac_in_use(c, mac))
             continue;
         if (d->props.count == KV_MAX)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "devices/nic.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cli.h"
 
@@ -104,6 +105,27 @@ static void addresses_given_are_not_given_again(void **state)
     CHECK_STR(mac_of(0), "52:54:00:12:34:57");
     CHECK_STR(mac_of(1), "52:54:00:12:34:56");
     CHECK_STR(mac_of(2), "52:54:00:12:34:58");
+}
+
+/* Two machines on one network must not have one address; a machine by its name has the same one each time. */
+static void machines_that_share_a_network_differ(void **state)
+{
+    char alpha[24], mac[24];
+    uint8_t bytes[6];
+
+    (void)state;
+    cli_expect_run("guise run --kernel k --name alpha --net internal:lab --net bridge:eth0");
+    snprintf(alpha, sizeof alpha, "%s", mac_of(0));
+    CHECK(nic_mac_parse(alpha, bytes) && strcmp(alpha, mac_of(1)));
+    cli_expect_run("guise run --kernel k --name beta --net internal:lab");
+    CHECK(strcmp(alpha, mac_of(0)));
+    cli_expect_run("guise run --kernel k --name alpha --net internal:lab --net nat");
+    CHECK_STR(mac_of(0), alpha);
+    CHECK_STR(mac_of(1), "52:54:00:12:34:56");
+    cli_expect_run("guise run --kernel k --net internal:lab");
+    snprintf(mac, sizeof mac, "%s", mac_of(0));
+    cli_expect_run("guise run --kernel k --net internal:lab");
+    CHECK(strcmp(mac, mac_of(0)));
 }
 
 static void every_key_of_user(void **state)
@@ -411,6 +433,7 @@ int main(void)
         cmocka_unit_test(no_adapter_unless_asked),
         cmocka_unit_test(nic_is_network_and_adapter),
         cmocka_unit_test(addresses_given_are_not_given_again),
+        cmocka_unit_test(machines_that_share_a_network_differ),
         cmocka_unit_test(every_key_of_user),
         cmocka_unit_test(gateway_addresses_follow_the_network),
         cmocka_unit_test(json_is_the_same),
