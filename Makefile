@@ -103,6 +103,7 @@ help:
 	@echo "make check-qemu   the same random programs here and on QEMU 10: 10^7 instructions, no difference"
 	@echo "make check-disks    disks lose nothing: 100,000 power cuts, 10,000 random sequences beside QEMU, 100 kills"
 	@echo "make bench      compare with QEMU and with this host, side by side"
+	@echo "make bench-nat  speed of the NAT engine alone, without a guest"
 	@echo "make bench-disk fio in the guest, here and on QEMU"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
@@ -139,6 +140,17 @@ bench:
 	@tests/packages.sh build test demo
 	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise tests/bench/bench.sh $(BENCH)
+
+# The NAT engine alone, its peer on the loopback.
+NAT_SPEED := $(B)/tests/bench/nat_speed
+$(NAT_SPEED): $(B)/tests/bench/nat_speed.o $(TEST_LIB_OBJ) $(LIB)
+	@echo "  LINK    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)
+.PHONY: bench-nat
+bench-nat:
+	@tests/packages.sh build test
+	@$(MAKE) --no-print-directory $(NAT_SPEED)
+	@$(NAT_SPEED)
 
 .PHONY: bench-disk
 bench-disk:

@@ -162,7 +162,7 @@ void tcp_flow_reset_guest(struct tcp_flow *f)
     f->state = FLOW_RESET;
     f->rto_due = f->ack_due = CLOCK_NEVER;
     f->todo = 0;
-    tcp_table_idle(f);
+    tcp_table_ending(f);
     tcp_flow_wake(f);
 }
 
@@ -182,7 +182,7 @@ void tcp_flow_time_wait(struct tcp_flow *f)
     f->state = FLOW_TIME_WAIT;
     f->used = clock_now(f->t->n->env.clock);
     f->rto_due = CLOCK_NEVER;
-    tcp_table_idle(f);
+    tcp_table_ending(f);
     tcp_timer_update(f);
 }
 

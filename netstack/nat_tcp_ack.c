@@ -5,7 +5,8 @@
  * the plain one (RFC 5681, with a decrease by three tenths as in RFC 9438), begins with a whole frame, and counts in bytes.
  * Losses are found by SACK (RFC 6675) or, from a guest without it, by three duplicate ACKs (RFC 6582): from then on
  * [rxt, rxt_end) is to be sent again but for what was SACKed: below the highest SACKed byte in recovery, all of it after
- * the retransmission timer ran out. Time-outs: RFC 6298.
+ * the retransmission timer ran out. What was sent again is lost again when the guest SACKs what was sent after it (in the
+ * manner of RFC 8985): then that begins anew, and does not wait for the timer. Time-outs: RFC 6298.
  */
 #include "netstack/nat_tcp_int.h"
 
@@ -187,6 +188,8 @@ static void advance(struct tcp_flow *f, uint32_t n, uint64_t now)
     f->una += n;
     f->bytes_in += n - (f->fin_sent && f->una == f->nxt);
     f->retries = f->dupacks = 0;
+    f->rxt_mark = f->nxt;
+    f->later = 0;
     sack_trim(f);
     if (f->loss && seq_le(f->recover, f->una))
         f->loss = LOSS_NONE;
@@ -227,6 +230,38 @@ static void window(struct tcp_flow *f, const struct tcp_seg *s)
         f->wnd_max = wnd;
 }
 
+/* Not SACKed of what was sent after the bytes at una were sent again: holes are filled in order. */
+static uint32_t holes_later(const struct tcp_flow *f)
+{
+    return holes(f, f->una, f->rxt) + holes(f, f->rxt_mark, f->nxt);
+}
+
+/* What the guest SACKs, and what it says of what was sent again. */
+static bool take_sacks(struct tcp_flow *f, const struct tcp_seg *s)
+{
+    bool again = f->loss && seq_lt(f->una, f->rxt), news;
+    uint32_t before = again ? holes_later(f) : 0;
+
+    news = sack_input(f, s);
+    if (!again || !news)
+        return news;
+    f->later += before - holes_later(f);
+    if (f->later > (DUP_ACKS - 1) * (uint32_t)f->mss)
+        f->rxt = f->una;
+    return true;
+}
+
+/*
+ * Something is lost: enough was SACKed above it (RFC 6675), or everything else of the little that is on its way, and
+ * nothing will follow that could be SACKed as well (RFC 5827).
+ */
+static bool sacks_tell(const struct tcp_flow *f)
+{
+    uint32_t flight = f->nxt - f->una, n = sacked(f);
+
+    return n > (DUP_ACKS - 1) * (uint32_t)f->mss || (n && !f->readable && flight - n <= f->mss);
+}
+
 void tcp_ack(struct tcp_flow *f, const struct tcp_seg *s, uint64_t now)
 {
     uint32_t n = s->ack - f->una;
@@ -234,7 +269,7 @@ void tcp_ack(struct tcp_flow *f, const struct tcp_seg *s, uint64_t now)
 
     if (n)
         advance(f, n, now);
-    news = sack_input(f, s);
+    news = take_sacks(f, s);
     window(f, s);
     if (!f->wnd && f->retries > RETRIES_CLOSED)
         f->retries = RETRIES_CLOSED;
@@ -242,7 +277,7 @@ void tcp_ack(struct tcp_flow *f, const struct tcp_seg *s, uint64_t now)
         f->dupacks++;
     if (f->loss == LOSS_RECOVERY && news)
         mark_lost(f, false);
-    else if (!f->loss && (f->dupacks >= DUP_ACKS || sacked(f) > (DUP_ACKS - 1) * (uint32_t)f->mss))
+    else if (!f->loss && (f->dupacks >= DUP_ACKS || sacks_tell(f)))
         begin_recovery(f);
     tcp_flow_wake(f);
 }

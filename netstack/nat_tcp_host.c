@@ -56,13 +56,18 @@ static bool set(int fd, int level, int option, int value)
     return !setsockopt(fd, level, option, &value, sizeof value);
 }
 
-static void connected(struct tcp_flow *f)
+static int error_of(int fd)
 {
     int error = 0;
     socklen_t len = sizeof error;
 
-    if (getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-        error = errno;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
+}
+
+static void connected(struct tcp_flow *f)
+{
+    int error = error_of(f->fd);
+
     if (error) {
         tcp_host_failed(f, error);
         return;
@@ -77,13 +82,16 @@ static void event(void *arg, int fd, unsigned events)
 {
     struct tcp_flow *f = arg;
 
-    (void)fd;
     if (f->state == FLOW_CONNECTING) {
         if (events & (LOOP_OUT | LOOP_HUP))
             connected(f);
         return;
     }
     f->readable |= (events & (LOOP_IN | LOOP_HUP)) != 0;
+    if (events & LOOP_HUP && f->fin_sent && error_of(fd)) { /* after the stream's end nobody reads, to be told */
+        tcp_flow_reset_guest(f);
+        return;
+    }
     if (f->host_full && events & LOOP_OUT) {
         f->host_full = false;
         f->room_stale = true;

@@ -46,11 +46,11 @@ void nat_tcp_info(const struct nat_tcp *t, bool flows, FILE *out)
     for (uint32_t i = 0; flows && i <= t->mask; i++)
         for (const struct tcp_flow *f = t->buckets[i]; f; f = f->chain)
             row(f, clock_now(t->n->env.clock), out);
-    fprintf(out, "TCP: %u of %u flows, %llu opened, %llu forwarded, %llu failed, %llu refused, %llu reset, %llu evicted\n",
+    fprintf(out, "  tcp: %u of %u flows, %llu opened, %llu forwarded, %llu failed, %llu refused, %llu reset, %llu evicted\n",
             t->count, t->cap, (unsigned long long)c->opened, (unsigned long long)c->forwarded,
             (unsigned long long)c->failed, (unsigned long long)c->refused, (unsigned long long)c->resets,
             (unsigned long long)c->evicted);
-    fprintf(out, "TCP: %llu frames sent again, %llu time-outs, %llu challenges, %llu segments not taken, %llu bytes held\n",
+    fprintf(out, "  tcp: %llu frames sent again, %llu time-outs, %llu challenges, %llu segments not taken, %llu bytes held\n",
             (unsigned long long)c->retransmits, (unsigned long long)c->timeouts, (unsigned long long)c->challenges,
             (unsigned long long)c->dropped, (unsigned long long)t->held);
 }

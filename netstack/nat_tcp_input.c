@@ -291,7 +291,7 @@ static bool acceptable(struct tcp_flow *f, const struct tcp_seg *s)
 
     if (seq_le(s->seq, f->rcv) && seq_le(f->rcv, end))
         return true;
-    if (seq_lt(f->rcv, s->seq) && seq_le(s->seq, edge) && seq_le(end, f->taken + TCP_RING_MAX))
+    if (seq_lt(f->rcv, s->seq) && seq_le(s->seq, edge)) /* its ACK counts even if there is no room for its data */
         return true;
     if (!(s->flags & SEG_RST)) {
         if (s->len || s->flags & SEG_FIN) {

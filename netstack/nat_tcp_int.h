@@ -18,7 +18,7 @@ enum {
     TCP_HLEN_MAX = 60,
     TCP_SACKS = 6,             /* ranges of the guest's SACKs that are remembered */
     TCP_SACK_BLOCKS = 4,       /* in one segment (RFC 2018) */
-    TCP_RANGES = 8,            /* pieces of a flow's data from the guest that wait for one before them */
+    TCP_RANGES = 32,           /* pieces of a flow's data from the guest that wait for one before them */
     TCP_RING_MIN = 64 << 10,   /* bytes held for a flow, powers of two */
     TCP_RING_MAX = 1 << 20,
     TCP_HELD_MAX = 16 << 20,   /* bytes held for all flows */
@@ -85,6 +85,7 @@ struct tcp_flow {
     uint8_t dupacks, sacks;
     uint8_t snd_scale, rcv_scale;      /* window shifts */
     bool working;                      /* in the work list */
+    bool ending;                       /* waits for its end only: TIME_WAIT, RESET */
     bool forwarded, stream;            /* stream: a unix socket, not TCP */
     bool synced;                       /* the guest's SYN has come: irs and rcv are its numbers */
     bool sack_ok;
@@ -105,6 +106,8 @@ struct tcp_flow {
     uint32_t wnd, wnd_max, wl1, wl2;
     uint32_t cwnd, ssthresh, recover;  /* recover: nxt when the loss was seen */
     uint32_t rxt, rxt_end;             /* what is to be sent again, but for what was SACKed */
+    uint32_t rxt_mark;                 /* nxt when what stands at una was sent again */
+    uint32_t later;                    /* bytes SACKed since that were sent later */
     uint32_t sack[TCP_SACKS][2];       /* in order, apart, above una */
     uint32_t rtt_seq;
     uint64_t rtt_start, srtt, rttvar, rto; /* ns; srtt 0: not measured */
@@ -123,10 +126,14 @@ struct tcp_flow {
     uint64_t bytes_out, bytes_in;      /* from the guest, to the guest */
 };
 
+struct tcp_uses { /* flows by last use */
+    struct tcp_flow *idlest, *busiest;
+};
+
 struct tcp_guest {
     uint8_t mac[ETH_ALEN];
     unsigned count;
-    struct tcp_flow *idlest, *busiest;
+    struct tcp_uses uses[2]; /* [1]: those that only wait for their end */
     struct tcp_guest *next;
 };
 
@@ -205,7 +212,7 @@ struct tcp_flow *tcp_table_find(const struct nat_tcp *t, const struct tcp_key *k
 bool tcp_table_add(struct nat_tcp *t, struct tcp_flow *f, const uint8_t mac[ETH_ALEN]); /* false: no memory */
 void tcp_table_remove(struct tcp_flow *f);
 void tcp_table_touch(struct tcp_flow *f, uint64_t now); /* it was used */
-void tcp_table_idle(struct tcp_flow *f);                /* the first to go */
+void tcp_table_ending(struct tcp_flow *f);              /* it is of no use any more, but for its ghosts */
 bool tcp_table_evict(struct nat_tcp *t);                /* false: there is none */
 uint32_t tcp_table_isn(const struct nat_tcp *t, const struct tcp_key *key);
 

@@ -197,6 +197,10 @@ static enum sent resend(struct tcp_flow *f, uint32_t hole, uint64_t now)
         f->rxt = seq;
         return NO_ROOM;
     }
+    if (seq == f->una) {
+        f->rxt_mark = f->nxt;
+        f->later = 0;
+    }
     f->t->c.retransmits++;
     if (f->rto_due == CLOCK_NEVER)
         tcp_timer_rto(f, now);
@@ -272,12 +276,12 @@ static enum sent send_new(struct tcp_flow *f, uint64_t now)
 
 static enum sent send_next(struct tcp_flow *f, uint64_t now)
 {
-    uint32_t hole = tcp_next_hole(f);
+    uint32_t hole = tcp_next_hole(f), least = hole < f->mss ? hole : f->mss;
 
     if (f->fd < 0)
         return NOTHING;
     if (hole)
-        return f->rxt == f->una || tcp_pipe(f) < f->cwnd ? resend(f, hole, now) : NOTHING;
+        return f->rxt == f->una || tcp_pipe(f) + least <= f->cwnd ? resend(f, hole, now) : NOTHING;
     return f->readable && !f->fin_sent ? send_new(f, now) : NOTHING;
 }
 

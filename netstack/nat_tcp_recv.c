@@ -142,7 +142,13 @@ void tcp_recv(struct tcp_flow *f, struct tcp_seg *s, uint64_t now)
         return;
     trim(f, s);
     if (s->len && s->seq == f->rcv) {
-        if (take(f, &s->data, s->len) && tcp_recv_flush(f, now))
+        bool gap = f->ring;
+
+        if (!take(f, &s->data, s->len) || !tcp_recv_flush(f, now))
+            return;
+        if (gap)
+            ack_now(f);
+        else
             ack_soon(f, now);
         return;
     }

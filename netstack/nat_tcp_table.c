@@ -3,7 +3,7 @@
  *
  * The hash is keyed, so that a guest cannot choose ports that fall into one bucket. A guest is a MAC: it may have many
  * addresses, but it cannot have another's MAC. When the table is full, the guest with the most flows loses the one it has
- * not used for the longest time; flows that only wait for their end are put in that place from the start.
+ * not used for the longest time, of those that only wait for their end if there are any.
  */
 #include <stdlib.h>
 
@@ -28,8 +28,11 @@ bool tcp_table_init(struct nat_tcp *t, unsigned cap)
 void tcp_table_fini(struct nat_tcp *t)
 {
     for (uint32_t i = 0; t->buckets && i <= t->mask; i++)
-        while (t->buckets[i])
-            tcp_flow_kill(t->buckets[i]);
+        while (t->buckets[i]) { /* the peer of a guest that did not say good-bye must not think that it did */
+            struct tcp_flow *f = t->buckets[i];
+
+            (f->fin_taken ? tcp_flow_free : tcp_flow_kill)(f);
+        }
     free(t->buckets);
 }
 
@@ -64,41 +67,40 @@ static struct tcp_guest *guest_of(struct nat_tcp *t, const uint8_t mac[ETH_ALEN]
     return g;
 }
 
+static struct tcp_uses *uses_of(struct tcp_flow *f) { return &f->guest->uses[f->ending]; }
+
 static void unlink_use(struct tcp_flow *f)
 {
-    struct tcp_guest *g = f->guest;
+    struct tcp_uses *u = uses_of(f);
 
-    *(f->idler ? &f->idler->busier : &g->idlest) = f->busier;
-    *(f->busier ? &f->busier->idler : &g->busiest) = f->idler;
+    *(f->idler ? &f->idler->busier : &u->idlest) = f->busier;
+    *(f->busier ? &f->busier->idler : &u->busiest) = f->idler;
     f->idler = f->busier = NULL;
 }
 
 static void link_busiest(struct tcp_flow *f)
 {
-    struct tcp_guest *g = f->guest;
+    struct tcp_uses *u = uses_of(f);
 
-    f->idler = g->busiest;
-    *(f->idler ? &f->idler->busier : &g->idlest) = f;
-    g->busiest = f;
+    f->idler = u->busiest;
+    *(f->idler ? &f->idler->busier : &u->idlest) = f;
+    u->busiest = f;
 }
 
 void tcp_table_touch(struct tcp_flow *f, uint64_t now)
 {
     f->used = now;
-    if (f->guest->busiest == f || f->state == FLOW_TIME_WAIT)
+    if (uses_of(f)->busiest == f)
         return;
     unlink_use(f);
     link_busiest(f);
 }
 
-void tcp_table_idle(struct tcp_flow *f)
+void tcp_table_ending(struct tcp_flow *f)
 {
-    struct tcp_guest *g = f->guest;
-
     unlink_use(f);
-    f->busier = g->idlest;
-    *(f->busier ? &f->busier->idler : &g->busiest) = f;
-    g->idlest = f;
+    f->ending = true;
+    link_busiest(f);
 }
 
 bool tcp_table_evict(struct nat_tcp *t)
@@ -111,10 +113,10 @@ bool tcp_table_evict(struct nat_tcp *t)
     if (!most)
         return false;
     t->c.evicted++;
-    if (most->idlest->state == FLOW_TIME_WAIT)
-        tcp_flow_free(most->idlest);
+    if (most->uses[true].idlest)
+        tcp_flow_kill(most->uses[true].idlest);
     else
-        tcp_flow_evict(most->idlest);
+        tcp_flow_evict(most->uses[false].idlest);
     return true;
 }
 

@@ -66,6 +66,10 @@ void conn_send_pkt(struct conn *c, struct pkt *p)
         p->seq = c->seq;
     if (!p->ack && p->flags & T_ACK)
         p->ack = c->ack;
+    if (p->len + 40 > c->tw->g.port.mtu && !p->gso_size) { /* several segments in one frame */
+        p->gso_size = 1460;
+        p->sum = SUM_PARTIAL;
+    }
     CHECK(far_send(&c->tw->g, p));
 }
 
@@ -108,6 +112,17 @@ void conn_any(struct conn *c, struct tcp_world *tw)
     int listener = host_listen(AF_INET, &dport);
 
     conn_open(c, tw, 40000, listener, dport);
+    close(listener);
+}
+
+void conn_slow(struct conn *c, struct tcp_world *tw)
+{
+    uint16_t dport = 0;
+    int listener = host_listen(AF_INET, &dport), size = 4096;
+
+    setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &size, sizeof size); /* before it offers a window */
+    conn_open(c, tw, 40000, listener, dport);
+    setsockopt(conn_flow(c)->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     close(listener);
 }
 

@@ -47,6 +47,8 @@ void conn_open(struct conn *c, struct tcp_world *tw, uint16_t port, int listener
 void conn_open_as(struct conn *c, struct tcp_world *tw, const struct pkt *syn, int listener);
 /* Any listener, any port. */
 void conn_any(struct conn *c, struct tcp_world *tw);
+/* The same to a host whose buffers are as small as they can be. */
+void conn_slow(struct conn *c, struct tcp_world *tw);
 /* The NAT's SYN has been taken by the test: answer it, and see the ACK. */
 void conn_answer(struct conn *c, const struct got *syn);
 
