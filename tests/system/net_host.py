@@ -3,6 +3,7 @@
 
   net_host.py serve                  answers on TCP and UDP port 7000 until its input ends
   net_host.py try ADDRESS MEGABYTES  sends and fetches that much by TCP, and datagrams of all sizes; 0: all came back right
+  net_host.py tcp ADDRESS MEGABYTES  the same without datagrams
   net_host.py frames IF MAC COUNT    sends COUNT frames to MAC
   net_host.py helper ...             what qemu-bridge-helper does: a tap on --br=BRIDGE, sent over --fd=N
 """
@@ -95,9 +96,10 @@ if __name__ == '__main__':
     what, rest = sys.argv[1], sys.argv[2:]
     if what == 'serve':
         serve()
-    elif what == 'try':
+    elif what in ('try', 'tcp'):
         try_tcp(rest[0], int(float(rest[1]) * 1e6))
-        try_udp(rest[0])
+        if what == 'try':
+            try_udp(rest[0])
     elif what == 'frames':
         frames(rest[0], rest[1], int(rest[2]))
     elif what == 'helper':

@@ -177,6 +177,17 @@ in_guest $py try 10.9.0.1 5 >"$tmp/try" 2>&1
 ok $? "and it works" "$tmp/try"
 leave
 
+# passt, a NAT of others, over its unix socket: its gateway's address stands for the far side's loopback.
+in_far ip link set lo up
+in_far ip route add default via 10.9.0.254
+in_far passt -f -i v1 -4 -a 10.9.0.2 -g 10.9.0.254 -s "$tmp/passt" --runas 0 >"$tmp/passt.log" 2>&1 &
+passt=$!
+join "stream:$tmp/passt" && in_guest ip route add default via 10.9.0.254
+in_guest $py tcp 10.9.0.254 10 >"$tmp/try" 2>&1
+ok $? "passt's socket: TCP both ways" "$tmp/try"
+leave
+kill $passt 2>/dev/null
+
 in_near "$joint" "helper:/bin/false,br0" tap:g0 </dev/null >/dev/null 2>"$tmp/err"
 grep -q 'joint: helper /bin/false: it sent no tap and ended with code 1' "$tmp/err"
 ok $? "a helper that does not is told" "$tmp/err"
