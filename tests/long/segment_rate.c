@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -91,6 +92,14 @@ static void guest_init(struct guest *g, enum role role, uint8_t own, uint8_t to,
         fail(e.msg);
 }
 
+static uint64_t cpu_time(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
 static void end(void *arg) { loop_stop(((struct guest *)arg)->env.loop); }
 
 static void run_for(struct guest *g, uint64_t ns)
@@ -127,7 +136,7 @@ static void measure(const char *what, bool through, size_t len)
 {
     pid_t a = child(through ? SINK : SOURCE, 1, 0, len), b = through ? child(SOURCE, 2, 0, len) : 0;
     struct guest g;
-    uint64_t start, frames, bytes;
+    uint64_t start, cpu, frames, bytes;
 
     if (through)
         usleep(300000); /* the first child has the switch */
@@ -139,10 +148,13 @@ static void measure(const char *what, bool through, size_t len)
     frames = g.frames;
     bytes = g.bytes;
     start = clock_now(g.env.clock);
+    cpu = cpu_time();
     run_for(&g, seconds * NS_PER_SEC);
     start = clock_now(g.env.clock) - start;
-    printf("%-44s %8.2f Gbit/s %10.0f frames/s\n", what, (double)(g.bytes - bytes) * 8 / (double)start,
-           (double)(g.frames - frames) * 1e9 / (double)start);
+    cpu = cpu_time() - cpu;
+    printf("%-44s %8.2f Gbit/s %10.0f frames/s %8.0f ns of CPU a frame\n", what,
+           (double)(g.bytes - bytes) * 8 / (double)start, (double)(g.frames - frames) * 1e9 / (double)start,
+           (double)cpu / (double)(g.frames - frames));
     fflush(stdout);
     kill(a, SIGKILL);
     if (b)
