@@ -32,7 +32,12 @@ struct segment_config {
      */
     struct nat_config nat;
     bool dhcp;
-    const char *tap; /* HOSTONLY: the host's interface; NULL: guise-NAME, made where this user may, else no interface: forwards only */
+    /*
+     * HOSTONLY: the host's interface: made by someone else for this user; its address, if it has one, is the network's.
+     * NULL: guise-NAME, made where this user may, with nat.host as its address (the servers take the next one); where
+     * not, there is no interface, the log says why, and the host is reached by forwards only.
+     */
+    const char *tap;
 };
 
 /*
