@@ -199,7 +199,7 @@ static void vnet_update(struct device *d)
     memcpy(s->v.config + C_MAC, s->mac, ETH_ALEN);
     for (unsigned i = 0; i < s->v.queues; i++)
         s->stops[i]++;
-    s->rx_touched = s->rx_waiting = 0;
+    s->rx_touched = s->tx_touched = s->rx_waiting = 0;
     s->announce = virtio_running(&s->v);
     loop_call(&s->sync);
 }

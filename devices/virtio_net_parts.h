@@ -107,11 +107,11 @@ struct vnet {
     struct nic nic;
     unsigned pairs;         /* there are */
     struct loop_call sync;  /* port and status follow from the registers */
-    struct loop_call flush; /* interrupts for what was received in this turn */
+    struct loop_call flush; /* interrupts for what was received or sent in this turn */
     struct timer starved;   /* buffers for part of a frame only, for too long */
     bool link, announce;    /* the cable's; the guest is to announce itself */
     uint32_t tx_ready;      /* pairs whose queue is to be looked at */
-    uint32_t rx_touched;    /* pairs that got frames in this turn */
+    uint32_t rx_touched, tx_touched; /* pairs that got, or have sent, frames in this turn */
     uint32_t rx_waiting;    /* pairs that refused one */
     bool rx_drop;           /* the next frame that does not fit is lost rather than waited for */
     uint32_t stops[VIRTIO_QUEUES_MAX]; /* how often the queue was stopped: chains of before are void */

@@ -1,6 +1,6 @@
 /*
  * Frames to the guest, copied into its buffers under the device's lock. Interrupts are decided on once for all frames of a
- * turn of the loop.
+ * turn of the loop, those that were sent too: an answer often comes while the question is being sent.
  *
  * A frame that finds no buffers is refused, and the sender waits: its data are better kept where they come from than
  * dropped and sent again. The queue's next kick is asked for before the last look at it, so none is missed. A driver that
@@ -189,10 +189,13 @@ void vnet_flush(void *arg)
     struct vnet *s = arg;
 
     device_lock(&s->v.dev);
-    for (unsigned pair = 0; s->rx_touched >> pair; pair++)
+    for (unsigned pair = 0; (s->rx_touched | s->tx_touched) >> pair; pair++) {
         if (s->rx_touched >> pair & 1)
             virtq_notify(&s->v.vq[rx_queue(pair)]);
-    s->rx_touched = 0;
+        if (s->tx_touched >> pair & 1)
+            virtq_notify(&s->v.vq[tx_queue(pair)]);
+    }
+    s->rx_touched = s->tx_touched = 0;
     device_unlock(&s->v.dev);
 }
 

@@ -137,7 +137,12 @@ static void complete(struct vnet *s, unsigned pair, unsigned n, unsigned sent)
         }
         virtq_push_all(&s->tx[i].chain, 1, nothing);
     }
-    virtq_notify(&s->v.vq[tx_queue(pair)]);
+    if (sent == TX_BATCH) {
+        virtq_notify(&s->v.vq[tx_queue(pair)]); /* a busy driver can fill what is free while we go on */
+        return;
+    }
+    s->tx_touched |= UINT32_C(1) << pair;
+    loop_call(&s->flush);
 }
 
 /* One batch; lock held, and given up meanwhile. false: nothing is there, or nothing more can be sent now. */
