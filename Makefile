@@ -105,6 +105,7 @@ help:
 	@echo "make bench      compare with QEMU and with this host, side by side"
 	@echo "make bench-nat  speed of the NAT engine alone, without a guest"
 	@echo "make bench-disk fio in the guest, here and on QEMU"
+	@echo "make bench-net  the guest's network through NAT, here and on QEMU"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
 	@echo "make install    into PREFIX (default /usr/local)"
@@ -157,6 +158,12 @@ bench-disk:
 	@tests/packages.sh build test demo
 	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise tests/bench/disk.sh
+
+.PHONY: bench-net
+bench-net:
+	@tests/packages.sh build test demo
+	@$(MAKE) --no-print-directory $(ALL_CORES) all
+	@GUISE=$(B)/guise tests/bench/net.sh
 
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC) tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))

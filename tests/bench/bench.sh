@@ -9,6 +9,8 @@ out=$top/build/bench
 mkdir -p "$out"
 "$top/frontend/demo/demo.sh" fetch
 qemu=$("$here/qemu.sh" "$cache")
-gcc -O2 -static -o "$out/bench.host" "$here"/*.c -lm -lpthread
-riscv64-linux-gnu-gcc -O2 -static -o "$out/bench.guest" "$here"/*.c -lm -lpthread
+cd "$here" # the other programs in this folder have a main of their own
+gcc -O2 -static -o "$out/bench.host" main.c calls.c fp.c int.c mem.c os.c -lm -lpthread
+riscv64-linux-gnu-gcc -O2 -static -o "$out/bench.guest" main.c calls.c fp.c int.c mem.c os.c -lm -lpthread
+cd - >/dev/null
 exec python3 "$here/bench.py" --guise "$GUISE" --qemu "$qemu" --cache "$cache" --out "$out" "$@"

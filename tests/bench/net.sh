@@ -1,0 +1,74 @@
+#!/bin/sh
+# make bench-net: the guest's network through NAT, on guise and on QEMU 10 in turn: same kernel, RAM disk and far end, ratios
+# of medians. NET_ROUNDS=3 NET_SECONDS=3 NET_CPUS=1 NET_DEVICES="virtio-net-pci virtio-net-device"
+# The far end is tests/bench/net.c on this host's loopback, which is 10.0.2.2 to the guest. TCP in Mbit/s, small datagrams
+# (64 bytes) and connections per second, round trips in microseconds.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
+top=$here/../..
+out=$top/build/bench
+guise=$(dirname "$GUISE")/qemu-system-riscv64
+rounds=${NET_ROUNDS:-3} seconds=${NET_SECONDS:-3} cpus=${NET_CPUS:-1}
+port=$((20000 + $$ % 10000))
+mkdir -p "$out"
+"$top/frontend/demo/demo.sh" fetch
+qemu=$("$here/qemu.sh" "$cache")
+tmp=$(mktemp -d)
+server=
+trap 'rm -rf "$tmp"; [ -z "$server" ] || kill "$server"' EXIT INT TERM
+${CC:-gcc} -O2 -pthread -D_GNU_SOURCE -o "$tmp/net" "$here/net.c"
+mkdir -p "$tmp/x/bin" "$tmp/x/lib/net"
+riscv64-linux-gnu-gcc -O2 -static -pthread -D_GNU_SOURCE -o "$tmp/x/bin/net" "$here/net.c"
+for m in failover net_failover virtio_net; do
+    xz -dc "$(find "$cache/unpacked/usr/lib/modules" -name "$m.ko.xz")" >"$tmp/x/lib/net/$m.ko"
+done
+cat >"$tmp/script" <<EOF2
+for m in failover net_failover virtio_net; do insmod /lib/net/\$m.ko; done
+ip link set eth0 up
+ip addr add 10.0.2.15/24 dev eth0
+ip route add default via 10.0.2.2
+net 10.0.2.2 $port $seconds
+EOF2
+"$top/frontend/demo/initrd.sh" "$cache/unpacked" "$tmp/initrd" "$tmp/script"
+(cd "$tmp/x" && find . | cpio -o -H newc -R 0:0 --quiet) >>"$tmp/initrd"
+"$tmp/net" $port &
+server=$!
+
+one() { # one WHO PROGRAM DEVICE: lines WHO DEVICE ROW VALUE
+    rom=
+    case $1-$3 in qemu-*-pci) rom=,romfile= ;; esac
+    timeout 300 "$2" -M virt -m 512M -smp "$cpus" -nographic -no-reboot -kernel "$cache/vmlinuz" -initrd "$tmp/initrd" \
+        -append "console=ttyS0 quiet" -global virtio-mmio.force-legacy=false -netdev user,id=n -device "$3,netdev=n$rom" \
+        </dev/null 2>&1 | tr -d '\r' | sed -n "s/^NET /$1 $3 /p"
+}
+
+i=0
+: >"$out/net.rows"
+while [ $i -lt "$rounds" ]; do
+    for dev in ${NET_DEVICES:-virtio-net-pci}; do
+        echo "round $((i + 1)) of $rounds: $dev" >&2
+        if [ $((i % 2)) = 0 ]; then
+            one guise "$guise" "$dev" >>"$out/net.rows"
+            one qemu "$qemu" "$dev" >>"$out/net.rows"
+        else
+            one qemu "$qemu" "$dev" >>"$out/net.rows"
+            one guise "$guise" "$dev" >>"$out/net.rows"
+        fi
+    done
+    i=$((i + 1))
+done
+python3 - "$out/net.rows" <<'EOF2'
+import collections, statistics, sys
+rows = collections.defaultdict(list)
+for line in open(sys.argv[1]):
+    who, dev, row, value = line.split()
+    rows[dev, row, who].append(float(value))
+print(f"{'device':<20}{'row':<16}{'guise':>12}{'QEMU':>12}{'ratio':>8}   (medians; ratio above 1: guise is better)")
+for dev, row in dict.fromkeys((d, r) for d, r, _ in rows):
+    a, b = (rows[dev, row, who] for who in ("guise", "qemu"))
+    if a and b:
+        a, b = statistics.median(a), statistics.median(b)
+        ratio = b / a if row.endswith("-us") else a / b
+        print(f"{dev:<20}{row:<16}{a:>12.1f}{b:>12.1f}{ratio:>8.2f}")
+EOF2
