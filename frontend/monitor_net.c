@@ -80,7 +80,7 @@ static void print_net(struct machine *m, const struct net_link *l, bool flows, F
         net_host_info(l->host, out);
     if (l->sw && l->owns_sw)
         net_switch_info(l->sw, out);
-    if (net_link_nat(l))
+    if (l->nat || (flows && net_link_nat(l))) /* a segment tells of its gateway, but not of flows */
         nat_info(net_link_nat(l), flows, out);
 }
 
