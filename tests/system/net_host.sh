@@ -29,10 +29,11 @@ why=$(ip netns add "$near" 2>&1 && ip netns add "$far" 2>&1 && ip netns add "$gu
     echo "1..1"
     exit 0
 }
-server='' joined=''
+server='' joined='' passt=''
 finish() {
     [ -z "$joined" ] || kill "$joined" 2>/dev/null
     [ -z "$server" ] || kill "$server" 2>/dev/null
+    [ -z "$passt" ] || kill "$passt" 2>/dev/null
     for ns in "$near" "$far" "$guest"; do ip netns del "$ns"; done
     rm -rf "$tmp"
 }
@@ -187,6 +188,7 @@ in_guest $py tcp 10.9.0.254 10 >"$tmp/try" 2>&1
 ok $? "passt's socket: TCP both ways" "$tmp/try"
 leave
 kill $passt 2>/dev/null
+passt=
 
 in_near "$joint" "helper:/bin/false,br0" tap:g0 </dev/null >/dev/null 2>"$tmp/err"
 grep -q 'joint: helper /bin/false: it sent no tap and ended with code 1' "$tmp/err"
