@@ -152,6 +152,14 @@ static void offload(struct out *t, size_t head)
     t->frame.flags = NET_CSUM_VALID;
     if (o->csum_offset < 0)
         return;
+    if (o->proto == IP_PROTO_ICMP6) { /* no hardware leaves these to others, and readers of captures know none that do */
+        struct packet p = l4_packet(t);
+
+        st16be(t->head + o->csum_offset, 0);
+        st16be(t->head + o->csum_offset,
+               csum_fold(csum_packet(nat_pseudo(&o->src, &o->dst, o->proto, o->len), &p, 0, o->len)));
+        return;
+    }
     t->frame.flags = NET_CSUM_PARTIAL;
     t->frame.csum_start = (uint16_t)head;
     t->frame.csum_offset = (uint16_t)o->csum_offset;

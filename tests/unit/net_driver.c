@@ -286,6 +286,21 @@ void far_init(struct far *f, struct world *w, const char *name)
                       .end = &f->first};
 }
 
+/* For a look with tshark: FAR_CAPTURE=FOLDER. */
+static void capture(struct far *f)
+{
+    static unsigned number;
+    const char *dir = getenv("FAR_CAPTURE");
+    char path[512];
+    struct err e;
+
+    if (!dir)
+        return;
+    snprintf(path, sizeof path, "%s/%s-%u-%s.pcapng", dir, program_invocation_short_name, number++, f->port.name);
+    if (!net_cable_capture(f->cable, &(struct net_capture_options){.path = path, .only_from = -1}, &e))
+        fail_msg("%s", e.msg);
+}
+
 void far_plug(struct far *f, struct net_port *to)
 {
     struct err e;
@@ -293,6 +308,7 @@ void far_plug(struct far *f, struct net_port *to)
     f->cable = net_cable_new(&f->w->env, f->port.name, &f->port, to, &e);
     if (!f->cable)
         fail_msg("cable: %s", e.msg);
+    capture(f);
     f->link = true;
 }
 

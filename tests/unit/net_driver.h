@@ -22,6 +22,8 @@
  *
  * Time is a fake clock: world_advance. Real sockets (the host's side of a NAT) are waited for by events, at most
  * WORLD_PATIENCE_MS, after which the test fails; nothing sleeps.
+ *
+ * FAR_CAPTURE=FOLDER in the environment: all that passes each far end's cable is captured there.
  */
 #ifndef TESTS_UNIT_NET_DRIVER_H
 #define TESTS_UNIT_NET_DRIVER_H
