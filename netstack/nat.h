@@ -68,6 +68,7 @@ struct nat_forward {
     struct net_addr host_addr, guest_addr;
     uint16_t host_port, guest_port; /* host_port 0: any free one, which nat_info shows */
     const char *host_path;
+    uint8_t guest_mac[ETH_ALEN]; /* with guest_addr none: the guest with this MAC, where it is then; zeroes: the first lease */
     bool host_any6; /* every address of both families, instead of host_addr ("::", which as a number is none) */
 };
 bool nat_forward_add(struct nat *n, const struct nat_forward *f, struct err *e);

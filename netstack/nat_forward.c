@@ -68,11 +68,6 @@ static struct nat_forward whole(const struct nat_forward *f)
     return w;
 }
 
-static void to_guest(const struct forward *w, struct net_addr *guest)
-{
-    *guest = net_addr_none(&w->f.guest_addr) ? nat_first_guest(w->nat) : w->f.guest_addr;
-}
-
 /* --- connections ----------------------------------------------------------------------------------------------- */
 
 static void pause_forward(struct forward *w)
@@ -100,7 +95,7 @@ static bool accept_one(struct forward *w)
     if (fd < 0)
         return errno == ECONNABORTED;
     fd = nat_adopt(n, fd);
-    to_guest(w, &guest);
+    guest = nat_forward_guest(n, &w->f);
     if (fd < 0 || net_addr_none(&guest)) {
         nat_close(n, fd);
         return true;
@@ -360,7 +355,7 @@ void nat_forwards_info(const struct nat_forwards *t, FILE *out)
                                  .dport = w->f.guest_port};
         struct net_addr guest;
 
-        to_guest(w, &guest);
+        guest = nat_forward_guest(w->nat, &w->f);
         if (!w->f.host_any6 && ld32be(w->f.host_addr.b + 12)) /* "*": 0.0.0.0 and :: */
             r.src = &w->f.host_addr;
         r.dst = &guest;

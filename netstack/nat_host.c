@@ -160,6 +160,20 @@ struct net_addr nat_guest_view_for(struct nat *n, const struct sockaddr_storage 
 
 struct net_addr nat_first_guest(const struct nat *n) { return nat_dhcp_first(n->dhcp); }
 
+/* Its lease, else what it has given itself. */
+struct net_addr nat_forward_guest(const struct nat *n, const struct nat_forward *f)
+{
+    static const uint8_t any[ETH_ALEN];
+    struct net_addr a;
+
+    if (!net_addr_none(&f->guest_addr))
+        return f->guest_addr;
+    if (!memcmp(f->guest_mac, any, ETH_ALEN))
+        return nat_first_guest(n);
+    a = nat_dhcp_of(n->dhcp, f->guest_mac);
+    return net_addr_none(&a) ? nat_neighbour_of(n, f->guest_mac) : a;
+}
+
 /* --- sockets --------------------------------------------------------------------------------------------------- */
 
 int nat_adopt(struct nat *n, int fd)

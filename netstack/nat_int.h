@@ -151,6 +151,8 @@ bool net_addr_loopback(const struct net_addr *a); /* 127/8, ::1 */
 struct net_addr nat_guest_view(struct nat *n, const struct sockaddr_storage *from);
 /* The same for a guest of one family: a peer of the other one is the gateway to it. */
 struct net_addr nat_guest_view_for(struct nat *n, const struct sockaddr_storage *from, const struct net_addr *guest);
+/* Where a forward leads to now, none: its guest has no address yet. */
+struct net_addr nat_forward_guest(const struct nat *n, const struct nat_forward *f);
 /* The address forwarded connections go to by default: nat_dhcp_first; none: there is no IPv4. */
 struct net_addr nat_first_guest(const struct nat *n);
 bool nat_is_gateway(const struct nat *n, const struct net_addr *a); /* host, host6, the link-local address of ours */
@@ -220,6 +222,8 @@ struct nat_info_row {
 void nat_info_row(FILE *out, const struct nat_info_row *r);
 /* The first guest that has an IPv4 lease, else the first static lease, else the start of the pool. */
 struct net_addr nat_dhcp_first(const struct nat_dhcp *d);
+/* The IPv4 address that mac has by a lease, none: it has none. */
+struct net_addr nat_dhcp_of(const struct nat_dhcp *d, const uint8_t mac[ETH_ALEN]);
 /* The name of a guest by its lease, the address of a guest by name; for DNS. */
 bool nat_dhcp_lookup(const struct nat_dhcp *d, const char *name, struct net_addr *a4, struct net_addr *a6);
 
@@ -232,6 +236,8 @@ bool nat_neighbour(const struct nat *n, const struct net_addr *a, uint8_t mac[ET
 void nat_neighbour_learn(struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
 bool nat_neighbour_seen(struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
 /* Another MAC than this was seen behind a lately. */
+/* The IPv4 address that mac was seen with last; none: never. */
+struct net_addr nat_neighbour_of(const struct nat *n, const uint8_t mac[ETH_ALEN]);
 bool nat_neighbour_in_use(const struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
 /* The frame (its destination to be filled in) goes to a when its MAC is known; a is asked for. Copied; may be lost. */
 void nat_neighbour_wait(struct nat *n, const struct net_addr *a, const struct net_frame *f);

@@ -346,6 +346,18 @@ struct net_addr nat_dhcp_first(const struct nat_dhcp *d)
     return d->n->c.leases ? d->n->c.lease[0].addr : d->n->c.dhcp_start;
 }
 
+struct net_addr nat_dhcp_of(const struct nat_dhcp *d, const uint8_t mac[ETH_ALEN])
+{
+    const struct nat_static_lease *fixed = static_of(d->n, mac);
+
+    if (fixed)
+        return fixed->addr;
+    for (unsigned i = 0; i < NAT_LEASES_MAX; i++)
+        if (lease_active(d, &d->lease[i], true) && !memcmp(d->lease[i].mac, mac, ETH_ALEN))
+            return d->lease[i].a4;
+    return (struct net_addr){{0}};
+}
+
 void nat_dhcp_info(const struct nat_dhcp *d, FILE *out)
 {
     char mac[18], a4[NET_ADDR_TEXT], a6[NET_ADDR_TEXT];

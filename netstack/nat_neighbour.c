@@ -210,6 +210,19 @@ bool nat_neighbour(const struct nat *n, const struct net_addr *a, uint8_t mac[ET
     return true;
 }
 
+struct net_addr nat_neighbour_of(const struct nat *n, const uint8_t mac[ETH_ALEN])
+{
+    const struct neighbour *found = NULL;
+
+    for (unsigned i = 0; i < NEIGHBOURS; i++) {
+        const struct neighbour *e = &n->neighbours->all[i];
+
+        if (e->used && net_addr_is4(&e->addr) && !memcmp(e->mac, mac, ETH_ALEN) && (!found || e->seen > found->seen))
+            found = e;
+    }
+    return found ? found->addr : (struct net_addr){{0}};
+}
+
 bool nat_neighbour_in_use(const struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN])
 {
     const struct neighbour *e = find(n->neighbours, a);

@@ -181,12 +181,10 @@ static struct nat_udp_flow *new_client(struct nat_udp_sock *s, const struct nat_
 struct nat_udp_flow *nat_udp_client(struct nat_udp_sock *s, const struct sockaddr_storage *from, socklen_t len,
                                     bool make)
 {
-    struct nat_udp_flow like = {.sock = s, .guest = s->forward.guest_addr, .guest_port = s->forward.guest_port};
+    struct nat_udp_flow like = {.sock = s, .guest = nat_forward_guest(s->nat, &s->forward), .guest_port = s->forward.guest_port};
     unsigned spare = VIEWS;
     uint16_t port;
 
-    if (net_addr_none(&like.guest))
-        like.guest = nat_first_guest(s->nat);
     net_addr_of_sock(from, &port);
     like.peer = nat_guest_view_for(s->nat, from, &like.guest);
     for (unsigned i = VIEWS; i-- > 0;) {

@@ -22,8 +22,10 @@ enum segment_kind { SEGMENT_INTERNAL, SEGMENT_HOSTONLY, SEGMENT_NAT };
 struct segment_config {
     enum segment_kind kind;
     const char *name;   /* letters, digits, '-', '_', '.'; at most 32 */
-    const char *dir;    /* NULL: $XDG_RUNTIME_DIR/guise/net, else /tmp/guise-UID/net; made with mode 0700, refused when it is another user's */
+    /* NULL: $XDG_RUNTIME_DIR/guise/net, else /tmp/guise-UID/net; made with mode 0700, refused when others may write it. */
+    const char *dir;
     const char *member; /* of this member, for `info`: the machine's name; NULL: "guise" */
+    uint8_t mac[ETH_ALEN]; /* of its NIC: forwards that name no guest lead to it; zeroes: to the first lease */
     bool isolated;      /* this member exchanges frames only with the gateway */
     /*
      * Of the one who has the switch, when it comes to that: the gateway's configuration (kind NAT or HOSTONLY; for internal

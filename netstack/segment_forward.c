@@ -22,6 +22,7 @@ void forward_to_msg(const struct forward *fw, struct msg_forward *m)
     m->host_any6 = fw->f.host_any6;
     m->host_addr = fw->f.host_addr;
     m->guest_addr = fw->f.guest_addr;
+    memcpy(m->guest_mac, fw->f.guest_mac, ETH_ALEN);
     memcpy(m->host_path, fw->path, sizeof m->host_path);
 }
 
@@ -32,6 +33,7 @@ void forward_of_msg(const struct msg_forward *m, struct forward *fw)
     fw->f.host_port = m->host_port;
     fw->f.guest_port = m->guest_port;
     fw->f.host_any6 = m->host_any6;
+    memcpy(fw->f.guest_mac, m->guest_mac, ETH_ALEN);
     fw->f.host_path = fw->path[0] ? fw->path : NULL;
 }
 
@@ -60,8 +62,8 @@ struct forward **forward_find(struct forward **list, const struct nat_forward *f
     return list;
 }
 
-/* A copy of f with what was left out filled in, whose path does not depend on this process's folder. */
-static struct forward *new_forward(const struct nat_forward *f, struct err *e)
+/* A copy of f with what was left out filled in (our own guest too), whose path does not depend on this process's folder. */
+static struct forward *new_forward(const struct segment *s, const struct nat_forward *f, struct err *e)
 {
     struct forward *fw = calloc(1, sizeof *fw);
     char here[MSG_PATH_MAX] = "";
@@ -72,6 +74,8 @@ static struct forward *new_forward(const struct nat_forward *f, struct err *e)
         return NULL;
     }
     fw->f = *f;
+    if (net_addr_none(&f->guest_addr))
+        memcpy(fw->f.guest_mac, s->c.mac, ETH_ALEN);
     if (f->host_any6)
         memset(&fw->f.host_addr, 0, sizeof fw->f.host_addr);
     else if (net_addr_none(&f->host_addr))
@@ -228,7 +232,7 @@ bool segment_forward(struct segment *s, const struct nat_forward *f, bool add, s
 
     if (s->c.kind == SEGMENT_INTERNAL)
         return err_set(e, "network '%s' is internal: it has no forwards", s->name);
-    fw = new_forward(f, e);
+    fw = new_forward(s, f, e);
     if (!fw)
         return false;
     mine = *forward_find(&s->forwards, &fw->f);

@@ -41,6 +41,7 @@ struct msg_forward {
     uint8_t add, udp, host_any6, unused;
     uint16_t host_port, guest_port;
     struct net_addr host_addr, guest_addr;
+    uint8_t guest_mac[ETH_ALEN], unused2[2];
     char host_path[MSG_PATH_MAX]; /* "": none */
 };
 
@@ -72,7 +73,10 @@ enum msg_status {
 /* false with errno: not sent; EAGAIN: the far end does not read what it has. pass: a descriptor to go with it, or -1. */
 bool msg_send(int fd, enum msg_type type, const void *body, size_t len, int pass);
 bool msg_send_text(int fd, enum msg_type type, const char *text); /* cut to MSG_TEXT_MAX */
-/* A message of another version is MSG_OK with type HELLO, REFUSE, or else MSG_BAD. *pass: a descriptor that came, or -1 (the caller's); NULL: none is taken. */
+/*
+ * A message of another version is MSG_OK with type HELLO, REFUSE, or else MSG_BAD. *pass: a descriptor that came, or -1 (the
+ * caller's); NULL: none is taken.
+ */
 enum msg_status msg_recv(int fd, struct msg *m, int *pass);
 
 #endif

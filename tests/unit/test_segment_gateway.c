@@ -95,15 +95,18 @@ static const char *who_has(unsigned i, const char *ip)
     return NULL;
 }
 
-/* A DHCPDISCOVER (RFC 2131) and the offer for it. */
-static const struct got *discover(unsigned i)
+/* A message of a DHCP client (RFC 2131) with one more option, or none; and the answer. */
+static const struct got *dhcp(unsigned i, uint8_t type, const uint8_t *more, size_t len)
 {
     uint8_t m[300] = {1, 1, 6, 0, 0x12, 0x34, 0x56, (uint8_t)i}, mac[6];
     const struct got *g;
 
     mac_parse(far[i].mac, mac);
     memcpy(m + 28, mac, 6);
-    memcpy(m + 236, (uint8_t[]){0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255}, 8);
+    memcpy(m + 236, (uint8_t[]){0x63, 0x82, 0x53, 0x63, 53, 1, type}, 7);
+    if (len)
+        memcpy(m + 243, more, len);
+    m[243 + len] = 255;
     far_drain(&far[i]);
     CHECK(far_send(&far[i], PKT(UDP, .eth_dst = "ff:ff:ff:ff:ff:ff", .src = "0.0.0.0", .dst = "255.255.255.255", .sport = 68,
                                 .dport = 67, DATA(m, sizeof m))));
@@ -111,6 +114,19 @@ static const struct got *discover(unsigned i)
         if (g->kind == PKT_UDP && g->sport == 67 && g->dport == 68 && g->len > 240)
             return g;
     return NULL;
+}
+
+static const struct got *discover(unsigned i) { return dhcp(i, 1, NULL, 0); }
+
+/* The lease of 10.0.2.last. */
+static void lease(unsigned i, uint8_t last)
+{
+    const struct got *g = dhcp(i, 3, (uint8_t[]){50, 4, 10, 0, 2, last}, 6);
+
+    CHECK(g);
+    CHECK_EQ(g->data[19], last);
+    snprintf(far[i].ip4, sizeof far[i].ip4, "10.0.2.%u", last);
+    far[i].answer = true;
 }
 
 static const uint8_t *option(const struct got *g, uint8_t code)
@@ -478,6 +494,45 @@ static void a_path_does_not_depend_on_whose_folder_it_is_in(void **state)
     CHECK(stat(path, &st) < 0);
 }
 
+/* A datagram from the host to a forward of member i arrives at its guest, not at the first. */
+static void send_to_forward(unsigned i, uint16_t port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    far_drain(&far[0]);
+    far_drain(&far[i]);
+    CHECK_EQ(sendto(fd, "hello", 5, 0, (struct sockaddr *)&to, sizeof to), 5);
+    far_expect(&far[i], PKT(UDP, .dst = far[i].ip4, .dport = 7, TEXT("hello")));
+    far_expect_none(&far[0]);
+    close(fd);
+}
+
+static void a_forward_leads_to_the_guest_of_its_member(void **state)
+{
+    struct segment_config c = config(SEGMENT_NAT, "vm1");
+    struct nat_forward f = {.udp = true, .guest_port = 7};
+    struct err e;
+
+    (void)state;
+    close(host_udp(AF_INET, &f.host_port));
+    join(0, SEGMENT_NAT);
+    lease(0, 15);
+    mac_parse("52:54:00:00:00:02", c.mac);
+    join_as(1, &c);
+    CHECK(segment_forward(seg[1], &f, true, &e));
+    lease(1, 77);
+    send_to_forward(1, f.host_port);
+    leave(1); /* and one that gives itself an address */
+    mac_parse("52:54:00:00:00:03", c.mac);
+    join_as(2, &c);
+    CHECK(segment_forward(seg[2], &f, true, &e));
+    strcpy(far[2].ip4, "10.0.2.200");
+    far[2].answer = true;
+    CHECK(who_has(2, "10.0.2.2"));
+    send_to_forward(2, f.host_port);
+}
+
 /* --- namespaces ---------------------------------------------------------------------------------------------------- */
 
 static bool enter_namespace(void)
@@ -519,6 +574,7 @@ int main(void)
         T(why_a_forward_was_not_made_is_told),
         T(an_internal_network_has_no_forwards),
         T(a_path_does_not_depend_on_whose_folder_it_is_in),
+        T(a_forward_leads_to_the_guest_of_its_member),
     };
 
     own_namespace = enter_namespace();
