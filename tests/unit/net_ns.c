@@ -6,6 +6,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <net/route.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -58,16 +59,20 @@ static bool set4(int fd, const char *name, unsigned long request, const char *te
     return ioctl(fd, request, &r) == 0;
 }
 
+/* The kernel looks for duplicates of the address before it is of use, on the loopback too, in a thread of its own. */
 static void add6(int index, const char *text, uint32_t prefix_len)
 {
     struct in6_ifreq r = {.prefix_len = prefix_len, .index = index};
+    struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
     int fd = socket(AF_INET6, SOCK_DGRAM, 0);
 
     inet_pton(AF_INET6, text, &r.addr);
-    if (fd >= 0) {
-        (void)!ioctl(fd, SIOCSIFADDR, &r);
+    sa.sin6_addr = r.addr;
+    if (fd >= 0 && !ioctl(fd, SIOCSIFADDR, &r))
+        for (int i = 0; i < 5000 && bind(fd, (struct sockaddr *)&sa, sizeof sa) < 0 && errno == EADDRNOTAVAIL; i++)
+            poll(NULL, 0, 1);
+    if (fd >= 0)
         close(fd);
-    }
 }
 
 static bool set_up(void)

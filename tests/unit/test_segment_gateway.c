@@ -18,6 +18,7 @@
 #include "netstack/host_adapter.h"
 #include "netstack/segment_int.h"
 #include "tests/unit/net_driver.h"
+#include "tests/unit/net_ns.h"
 
 enum { ENDS = 3 };
 
@@ -533,27 +534,6 @@ static void a_forward_leads_to_the_guest_of_its_member(void **state)
     send_to_forward(2, f.host_port);
 }
 
-/* --- namespaces ---------------------------------------------------------------------------------------------------- */
-
-static bool enter_namespace(void)
-{
-    char map[64];
-    uid_t uid = geteuid();
-    struct ifreq lo = {.ifr_flags = IFF_UP};
-    int fd;
-
-    if (!unshare(CLONE_NEWNET))
-        return host_adapter_ioctl(SIOCSIFFLAGS, "lo", &lo);
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
-        return false;
-    fd = open("/proc/self/uid_map", O_WRONLY);
-    snprintf(map, sizeof map, "%u %u 1\n", (unsigned)uid, (unsigned)uid);
-    if (fd < 0 || write(fd, map, strlen(map)) < 0)
-        exit(1); /* a user without a name cannot pass the tests */
-    close(fd);
-    return host_adapter_ioctl(SIOCSIFFLAGS, "lo", &lo);
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -577,6 +557,6 @@ int main(void)
         T(a_forward_leads_to_the_guest_of_its_member),
     };
 
-    own_namespace = enter_namespace();
+    own_namespace = net_ns_enter();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
