@@ -100,6 +100,8 @@ void clock_start(struct clock *c)
     rearm(c);
 }
 
+bool clock_stopped(const struct clock *c) { return c->stood_at != CLOCK_NEVER; }
+
 uint64_t clock_wall_offset(const struct clock *c) { return c->wall; }
 void clock_set_wall(struct clock *c, uint64_t ns) { c->wall = ns - clock_now(c); }
 

@@ -33,6 +33,7 @@ void clock_free(struct clock *c);
 uint64_t clock_now(const struct clock *c);           /* ns; no system call on the usual hosts */
 void clock_stop(struct clock *c);                    /* time stands still; nests not */
 void clock_start(struct clock *c);                   /* and goes on from where it stood */
+bool clock_stopped(const struct clock *c);
 uint64_t clock_wall_offset(const struct clock *c);   /* add to clock_now for ns since 1970 */
 void clock_set_wall(struct clock *c, uint64_t ns);   /* wall time now (-rtc, tests) */
 

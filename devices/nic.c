@@ -4,11 +4,21 @@
 
 #include "base/bits.h"
 
+static bool stopped(struct nic *n)
+{
+    if (!clock_stopped(n->dev->clock))
+        return false;
+    timer_arm(&n->resume, 0);
+    return true;
+}
+
 static bool port_receive(struct net_port *p, const struct net_frame *f)
 {
     struct nic *n = p->arg;
     uint8_t head[NIC_MESSAGE_HEAD] = {f->flags, f->gso};
 
+    if (stopped(n))
+        return false;
     st16(head + 2, f->gso_size);
     st16(head + 4, f->header_len);
     st16(head + 6, f->csum_start);
@@ -61,10 +71,17 @@ static void kicked(void *arg)
 {
     struct nic *n = arg;
 
-    n->ops->transmit(n);
+    if (!stopped(n))
+        n->ops->transmit(n);
 }
 
 static void room(void *arg) { net_port_room(&((struct nic *)arg)->port); }
+
+static void resume(void *arg)
+{
+    nic_room(arg);
+    nic_kick(arg);
+}
 
 void nic_init(struct nic *n, const struct nic_ops *ops, struct device *dev, struct loop *loop, const char *name,
               const uint8_t mac[ETH_ALEN])
@@ -78,6 +95,7 @@ void nic_init(struct nic *n, const struct nic_ops *ops, struct device *dev, stru
     memcpy(n->mac, mac, ETH_ALEN);
     loop_call_init(&n->kick, loop, kicked, n);
     loop_call_init(&n->room, loop, room, n);
+    timer_init(&n->resume, dev->clock, resume, n);
     pthread_mutex_init(&n->lock, NULL);
     pthread_cond_init(&n->idle, NULL);
     gate_register(dev->gate, &n->source);
@@ -85,6 +103,7 @@ void nic_init(struct nic *n, const struct nic_ops *ops, struct device *dev, stru
 
 void nic_fini(struct nic *n)
 {
+    clock_drop_timer(&n->resume);
     loop_call_cancel(&n->kick);
     loop_call_cancel(&n->room);
     gate_unregister(&n->source);

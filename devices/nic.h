@@ -15,6 +15,9 @@
  * Network to guest: ops->receive runs on the loop's thread, no lock held, maybe inside the device's own net_port_send (a
  * gateway that answers at once): so it takes the device's lock by nic_enter, and refuses the frame when that fails.
  * Every frame has passed the input gate.
+ *
+ * While the machine is stopped, its clock stands still and its memory stays as it is: nothing is sent, and frames are refused
+ * until it goes on.
  */
 #ifndef DEVICES_NIC_H
 #define DEVICES_NIC_H
@@ -39,6 +42,7 @@ struct nic {
     struct gate_source source;
     uint8_t mac[ETH_ALEN]; /* as given; the guest may use another */
     struct loop_call kick, room;
+    struct timer resume; /* armed when something came while the machine was stopped: due when it goes on */
     bool settling; /* atomic: somebody waits for `flights` with the device's lock held */
     pthread_mutex_t lock; /* inside the device's lock */
     pthread_cond_t idle;

@@ -109,7 +109,7 @@ static void sync(void *arg)
     device_unlock(&s->v.dev);
     s->nic.port.can = can;
     net_port_room(&s->nic.port);
-    vnet_transmit(&s->nic);
+    nic_kick(&s->nic);
 }
 
 static void vnet_link(struct nic *n, bool up)

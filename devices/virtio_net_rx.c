@@ -68,15 +68,27 @@ static unsigned choose_pair(const struct vnet *s, const struct net_frame *f)
     return s->v.vq_state[rx_queue(pair)].enabled ? pair : 0;
 }
 
+/* The next buffer into rx[n]. A driver has to offer room for the header at least (5.1.6.3.1). */
+static bool take_chain(struct vnet *s, struct virtq *q, unsigned n)
+{
+    struct virtq_chain *c = &s->rx[n];
+
+    if (!virtq_pop(q, c) && !(virtq_rearm(q) && virtq_pop(q, c)))
+        return false;
+    if (c->in_len < header_len(s))
+        virtio_broken(&s->v, "a receive buffer shorter than a frame's header");
+    return true;
+}
+
 /* Chains of room for len bytes into rx[]; how many, all put back and 0 when there are too few. *room: bytes found. */
 static unsigned take_chains(struct vnet *s, struct virtq *q, uint64_t len, uint64_t *room)
 {
     unsigned max = virtio_has(&s->v, F_MRG_RXBUF) ? RX_CHAINS_MAX : 1, n = 0;
 
     *room = 0;
-    while (*room < len && n < max && (virtq_pop(q, &s->rx[n]) || (virtq_rearm(q) && virtq_pop(q, &s->rx[n]))))
+    while (*room < len && n < max && !s->v.broken && take_chain(s, q, n))
         *room += s->rx[n++].in_len;
-    if (*room >= len)
+    if (*room >= len && !s->v.broken)
         return n;
     *room = n == max ? UINT64_MAX : *room; /* more buffers would not help */
     while (n)

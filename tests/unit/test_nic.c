@@ -127,6 +127,26 @@ static void room_reaches_who_was_refused(void **state)
     end();
 }
 
+static void a_stopped_machine_neither_sends_nor_receives(void **state)
+{
+    (void)state;
+    begin();
+    clock_stop(w.env.clock);
+    nic_kick(&card.nic);
+    CHECK(!far_send(&far, PKT(ETH, .ethertype = 0x1234, TEXT("later"))));
+    loop_poll(w.env.loop);
+    CHECK_EQ(card.transmits, 0);
+    CHECK_EQ(card.receives, 0);
+    CHECK_EQ(far.readies, 0);
+    clock_start(w.env.clock);
+    world_advance(&w, 0);
+    CHECK_EQ(card.transmits, 1);
+    CHECK_EQ(far.readies, 1);
+    CHECK(far_send(&far, PKT(ETH, .ethertype = 0x1234, TEXT("later"))));
+    CHECK_EQ(card.receives, 1);
+    end();
+}
+
 static uint8_t recorded[4096];
 static size_t recorded_len;
 
@@ -281,6 +301,7 @@ int main(void)
         cmocka_unit_test(kicks_are_gathered),
         cmocka_unit_test(a_far_end_with_room_again_starts_transmission),
         cmocka_unit_test(room_reaches_who_was_refused),
+        cmocka_unit_test(a_stopped_machine_neither_sends_nor_receives),
         cmocka_unit_test(what_is_recorded_can_be_injected),
         cmocka_unit_test(a_reset_waits_for_what_is_in_flight),
         cmocka_unit_test(nothing_runs_after_the_end),

@@ -368,6 +368,27 @@ static void a_frame_that_never_fits_does_not_stop_the_others(void **state)
     ng_end();
 }
 
+static void a_buffer_without_room_for_the_header_stops_the_device(void **state)
+{
+    static const uint32_t lens[] = {11, 1, 0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+        struct vg_buf b;
+        unsigned id;
+        uint32_t len;
+
+        ng_begin(NG(NG_MRG_RXBUF));
+        ng_give(0, 1, 40);
+        b = (struct vg_buf){vg_alloc(&ng.g, 16, 8), lens[i] ? lens[i] : 16, lens[i] != 0}; /* the last is not writable */
+        vg_add(&ng.rx[0], &b, 1, false);
+        CHECK(far_send(&ng.far, PKT(UDP, .dst = "10.0.2.15", DATA(text, 100))));
+        CHECK(vg_rd(&ng.g, 0x070) & 64);
+        CHECK(!vg_used(&ng.rx[0], &id, &len));
+        ng_end();
+    }
+}
+
 static void frames_of_one_turn_make_one_interrupt(void **state)
 {
     (void)state;
@@ -485,6 +506,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_segmentation_reaches_a_guest_that_wants_it),
         cmocka_unit_test(without_buffers_the_sender_waits_and_is_told),
         cmocka_unit_test(a_frame_that_never_fits_does_not_stop_the_others),
+        cmocka_unit_test(a_buffer_without_room_for_the_header_stops_the_device),
         cmocka_unit_test(frames_of_one_turn_make_one_interrupt),
         cmocka_unit_test(with_several_queues_a_flow_comes_in_where_it_goes_out),
         cmocka_unit_test(a_queue_is_reset_while_its_frames_wait),
