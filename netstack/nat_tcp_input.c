@@ -239,9 +239,15 @@ static void in_connecting(struct tcp_flow *f, const struct nat_ip *ip, struct tc
     }
 }
 
+/* It acknowledges our SYN, which has been sent. */
+static bool acks_syn(const struct tcp_flow *f, const struct tcp_seg *s)
+{
+    return s->flags & SEG_ACK && f->nxt == f->iss + 1 && s->ack == f->nxt;
+}
+
 static void in_syn_sent(struct tcp_flow *f, struct tcp_seg *s)
 {
-    if (s->flags & SEG_ACK && s->ack != f->nxt) {
+    if (s->flags & SEG_ACK && !acks_syn(f, s)) {
         tcp_refuse(f->t, &f->key, s);
         return;
     }
@@ -327,7 +333,7 @@ static bool ack_valid(struct tcp_flow *f, const struct tcp_seg *s)
     if (!(s->flags & SEG_ACK))
         return false;
     if (f->state == FLOW_SYN_RCVD) {
-        if (s->ack != f->nxt) {
+        if (!acks_syn(f, s)) {
             tcp_refuse(f->t, &f->key, s);
             return false;
         }
@@ -355,7 +361,7 @@ static void synchronized(struct tcp_flow *f, struct tcp_seg *s, uint64_t now)
     if (f->state == FLOW_SYN_RCVD && (s->flags & (SEG_SYN | SEG_RST)) == SEG_SYN && s->seq == f->irs) {
         f->todo |= TODO_SYN; /* ours was lost, or both were sent at once */
         tcp_flow_wake(f);
-        if (!(s->flags & SEG_ACK) || s->ack != f->nxt)
+        if (!acks_syn(f, s))
             return;
         f->todo = 0;
         established(f);

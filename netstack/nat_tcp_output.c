@@ -250,7 +250,7 @@ static enum sent send_new(struct tcp_flow *f, uint64_t now)
         return ENDED;
     }
     if (got < len && why < 0) /* the socket reports what comes; without offsets, it was asked for too little */
-        f->readable = !f->peek_off && seq != f->head;
+        f->readable = !f->peek_off && seq + got != f->head;
     if (!got && why < 0)
         return NOTHING;
     if (got == len && len < mss && seq != f->una && len < f->wnd_max / 2) /* a silly window (RFC 9293, 3.8.6.2.1) */
@@ -331,6 +331,8 @@ static bool send_syn(struct tcp_flow *f, uint64_t now)
         begin_timing(f, now);
     if (!segment(f, f->iss, f->state == FLOW_SYN_SENT ? SEG_SYN : SEG_SYN | SEG_ACK, 0, 1)) {
         f->todo |= TODO_SYN;
+        if (first)
+            f->nxt = f->iss;
         return false;
     }
     tcp_timer_rto(f, now);

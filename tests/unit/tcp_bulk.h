@@ -24,8 +24,10 @@ struct bulk {
     int listener, fd;
     uint64_t sent, got; /* by the host */
     bool host_end;      /* it has seen the end of the stream */
-    uint8_t *buf, *want;
+    uint8_t *buf, *want, *out, *next;
+    size_t ready; /* bytes at next that the host has still to write */
     uint64_t turns;
+    uint64_t guest_time, sent_again; /* at the end: fake ns, and frames the NAT sent again */
 };
 
 /* Run it to its end and check everything, also that nothing is left. Fails the test after `patience` of fake time. */

@@ -19,6 +19,7 @@ struct tcp_model_config {
     bool sack, scale;
     bool full_sums;         /* checksums are computed, not left to the receiver */
     bool no_verify;         /* measure: data are whatever they are */
+    bool at_once;           /* it answers a frame while that is being handed over */
     bool accept;            /* wait for the NAT's SYN (to dport, which is the guest's then) instead */
 };
 

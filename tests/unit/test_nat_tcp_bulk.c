@@ -85,6 +85,15 @@ static void slow_link(void **state)
     bulk_run(&b, 600 * NS_PER_SEC);
 }
 
+static void guest_that_answers_at_once(void **state)
+{
+    (void)state;
+    b = (struct bulk){.c = config(64240, 8 << 20)};
+    b.c.at_once = true;
+    bulk_run(&b, 60 * NS_PER_SEC);
+    CHECK_EQ(b.m.retransmitted, 0);
+}
+
 static void host_that_reads_slowly(void **state)
 {
     (void)state;
@@ -120,6 +129,7 @@ int main(void)
         cmocka_unit_test(losses_without_sack),
         cmocka_unit_test(heavy_losses),
         cmocka_unit_test(slow_link),
+        cmocka_unit_test(guest_that_answers_at_once),
         cmocka_unit_test(host_that_reads_slowly),
         cmocka_unit_test(kernel_without_peek_offsets),
         cmocka_unit_test(small_window),

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+#include "netstack/cable.h"
 #include "tests/unit/tcp_peer.h"
 
 static struct tcp_world tw;
@@ -136,6 +137,32 @@ static void both_ends_may_open_at_once(void **state)
     conn_expect_text(&c, "both");
     conn_ack(&c);
     conn_close(&c);
+    tcp_end(&tw);
+}
+
+static void syn_that_was_never_sent_cannot_be_acknowledged(void **state)
+{
+    const struct got *g;
+    uint32_t iss;
+
+    (void)state;
+    tcp_begin(&tw, NULL);
+    g = forwarded();
+    c.port = 80;
+    c.dport = g->sport;
+    iss = g->seq;
+    far_set_room(&tw.g, 0);
+    conn_flow(&c)->nxt = iss; /* as if there had been no room for it either */
+    conn_send(&c, .flags = T_SYN | T_ACK, .seq = 7000, .ack = iss);
+    CHECK_EQ(conn_flow(&c)->state, FLOW_SYN_SENT);
+    conn_send(&c, .flags = T_SYN, .seq = 7000);
+    conn_send(&c, .flags = T_ACK, .seq = 7001, .ack = iss);
+    CHECK_EQ(conn_flow(&c)->state, FLOW_SYN_RCVD);
+    far_set_room(&tw.g, 100);
+    far_drain(&tw.g);
+    conn_send(&c, .flags = T_RST, .seq = 7001);
+    CHECK(!conn_flow(&c));
+    close(c.fd);
     tcp_end(&tw);
 }
 
@@ -349,6 +376,52 @@ static void flows_take_turns_when_room_is_scarce(void **state)
     tcp_end(&tw);
 }
 
+/* --- answers that come while we send ---------------------------------------------------------------------------------- */
+
+struct hasty { /* a guest that resets the connection while it is handed the first data */
+    struct net_port port;
+    uint8_t frame[128];
+    size_t len;
+    unsigned frames;
+};
+
+static bool hasty_receive(struct net_port *p, const struct net_frame *f)
+{
+    struct hasty *h = p->arg;
+    struct iovec iov = {h->frame, h->len};
+
+    if (f->len > 100 && !h->frames++)
+        net_port_send(p, &(struct net_frame){.iov = &iov, .iovcnt = 1, .len = h->len});
+    return true;
+}
+
+static void reset_while_data_are_handed_over(void **state)
+{
+    static const struct net_port_ops ops = {"hasty", hasty_receive, NULL, NULL};
+    static uint8_t buf[NET_FRAME_MAX];
+    struct hasty h = {.port = {.ops = &ops, .arg = &h, .name = "hasty", .can = NET_CAN_ALL, .mtu = 1500}};
+    struct net_cable *cable;
+    struct err e;
+
+    (void)state;
+    tcp_begin(&tw, NULL);
+    conn_any(&c, &tw);
+    h.len = far_build(&tw.g, PKT(TCP, .dst = "10.0.2.2", .sport = c.port, .dport = c.dport, .flags = T_RST, .seq = c.seq), buf);
+    memcpy(h.frame, buf, h.len);
+    far_unplug(&tw.g);
+    cable = net_cable_new(&tw.w.env, "hasty", &h.port, nat_port(tw.nat), &e);
+    CHECK(cable);
+    world_write(&tw.w, c.fd, data, 500000);
+    world_run(&tw.w);
+    CHECK_EQ(h.frames, 1);
+    CHECK(!conn_flow(&c));
+    host_expect_error(&c, ECONNRESET);
+    close(c.fd);
+    net_cable_free(cable);
+    far_plug(&tw.g, nat_port(tw.nat));
+    tcp_end(&tw);
+}
+
 /* --- the table ------------------------------------------------------------------------------------------------------------- */
 
 static void full_table_loses_the_idlest(void **state)
@@ -539,6 +612,7 @@ int main(void)
         cmocka_unit_test(guest_without_a_server_refuses_the_client),
         cmocka_unit_test(silent_guest_is_asked_for_two_minutes),
         cmocka_unit_test(both_ends_may_open_at_once),
+        cmocka_unit_test(syn_that_was_never_sent_cannot_be_acknowledged),
         cmocka_unit_test(guest_that_remembers_an_older_connection_is_put_right),
         cmocka_unit_test(client_that_leaves_early_is_told_to_the_guest),
         cmocka_unit_test(two_that_look_alike_get_ports_of_their_own),
@@ -547,6 +621,7 @@ int main(void)
         cmocka_unit_test(reset_that_finds_no_room_is_kept),
         cmocka_unit_test(handshake_that_finds_no_room_goes_on),
         cmocka_unit_test(flows_take_turns_when_room_is_scarce),
+        cmocka_unit_test(reset_while_data_are_handed_over),
         cmocka_unit_test(full_table_loses_the_idlest),
         cmocka_unit_test(flows_that_wait_for_their_end_go_first),
         cmocka_unit_test(guest_with_many_flows_does_not_push_out_another),
