@@ -26,7 +26,7 @@ CFLAGS_asan := -O1 -g -DGUISE_DEBUG -fsanitize=address,undefined -fno-sanitize-r
 CFLAGS_tsan := -O1 -g -fsanitize=thread $(if $(findstring clang,$(CC)),,-Wno-tsan) # tsan knows no fences, and says so
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -fPIE -pthread -fstack-protector-strong -MMD -MP $(CFLAGS_$(MODE)) $(CFLAGS)
 LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now $(filter -fsanitize%,$(CFLAGS_$(MODE))) $(LDFLAGS)
-LIBS := -lpcap -lcapstone -lffi -lfdt -ljansson -lzstd -lz -ldeflate -llzma -luring -lm -lrt
+LIBS := -lpcap -lcapstone -lffi -lfdt -ljansson -lzstd -lz -ldeflate -llzma -luring -lpng -lm -lrt
 
 .PHONY: all
 NAMES := qemu-system-riscv64 qemu-img qemu-io # of other programs whose command lines guise takes

@@ -18,10 +18,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DISPLAY_MAX = 16384 /* pixels a side */, DISPLAY_RECTS = 8, DISPLAY_CURSOR_MAX = 256 };
+enum { DISPLAY_MAX = 16384 /* pixels a side */, DISPLAY_RECTS = 8, DISPLAY_CURSOR_MAX = 256 /* pixels a side */ };
 
 /* Names give the bytes in memory order on a little-endian host as one number: XRGB8888 is B, G, R, x. */
 enum pixel_format { PIXEL_XRGB8888, PIXEL_XBGR8888, PIXEL_BGRX8888, PIXEL_RGBX8888, PIXEL_RGB888, PIXEL_RGB565 };
+
+unsigned pixel_bytes(enum pixel_format f); /* bytes a pixel takes */
 
 struct surface {
     uint32_t width, height, stride; /* pixels, pixels, bytes; stride >= width * bytes a pixel */
@@ -42,7 +44,7 @@ struct display;
 
 /* What a device may be asked; any thread, no locks held. All may be NULL. */
 struct display_ops {
-    /* The viewer has so much room: a device that can tells its guest (EDID). */
+    /* The viewer has so much room: a device that can tells its guest (EDID). 0 x 0: nobody looks at this scanout any more. */
     void (*resize)(void *dev, uint32_t width, uint32_t height, uint32_t mm_width, uint32_t mm_height);
     /*
      * For surfaces that the guest draws into without a word (framebuffers): look now for what has changed, and report it
@@ -52,7 +54,7 @@ struct display_ops {
 };
 
 struct display *display_new(const char *name, const struct display_ops *ops, void *dev); /* NULL: no memory */
-void display_free(struct display *d); /* viewers are gone */
+void display_free(struct display *d);                                                    /* viewers are gone */
 const char *display_name(const struct display *d);
 
 /* --- the device's side --- */
@@ -60,7 +62,8 @@ const char *display_name(const struct display *d);
 /* Another surface (copied struct; NULL: none, the screen is dark). The old one is not read any more when this returns. */
 void display_set_surface(struct display *d, const struct surface *s);
 void display_damage(struct display *d, uint32_t x, uint32_t y, uint32_t w, uint32_t h); /* clipped */
-void display_set_cursor(struct display *d, const struct display_cursor *c); /* pixels are copied */
+void display_set_cursor(struct display *d, const struct display_cursor *c); /* pixels are copied; NULL: hidden */
+/* x, y: where the picture's upper left pixel is (not its hot spot), in pixels of the surface. */
 void display_move_cursor(struct display *d, int32_t x, int32_t y, bool visible);
 
 /* --- the viewer's side --- */
@@ -71,7 +74,7 @@ struct display_viewer {
     /* display.c's own: */
     struct display_rect rect[DISPLAY_RECTS];
     unsigned rects;
-    bool new_surface, new_cursor, cursor_moved, told;
+    bool new_surface, new_cursor, cursor_moved, told, looking;
     struct display_viewer *next;
 };
 
@@ -79,9 +82,9 @@ void display_attach(struct display *d, struct display_viewer *v); /* sees a whol
 void display_detach(struct display *d, struct display_viewer *v);
 
 struct display_update {
-    bool new_surface; /* size or format may differ from before: rect is the whole */
+    bool new_surface; /* it came, went, or has another size or format: rect is the whole */
     bool has_surface;
-    struct surface surface;
+    struct surface surface; /* of this update: a page flip changes `data` without new_surface */
     struct display_rect rect[DISPLAY_RECTS];
     unsigned rects;
     bool new_cursor, cursor_moved, cursor_visible;
@@ -89,8 +92,9 @@ struct display_update {
 };
 
 /*
- * Begin to look: takes the display's lock. True when anything is new. Between begin and end the surface's memory stays;
- * keep it short. display_read converts a rectangle of the surface to XRGB8888 rows of out_stride bytes.
+ * Begin to look. True when anything is new: then the display's lock is held until display_end and the surface's memory
+ * stays; keep it short. False: nothing is held, u says what was there, without pixels; display_end is allowed. Rectangles lie inside the
+ * surface. display_read converts one to XRGB8888 rows of out_stride bytes (the x byte is of no meaning).
  */
 bool display_begin(struct display *d, struct display_viewer *v, struct display_update *u);
 void display_read(const struct surface *s, const struct display_rect *r, uint32_t *out, size_t out_stride);
@@ -101,6 +105,10 @@ void display_end(struct display *d, struct display_viewer *v);
 void display_wants_size(struct display *d, uint32_t width, uint32_t height, uint32_t mm_width, uint32_t mm_height);
 /* Ask the device to look for changes (ops->refresh). */
 void display_refresh(struct display *d);
+
+/* The surface as it is (data NULL: none), for pictures of it: its memory stays until display_unlock. Any thread. */
+const struct surface *display_lock(struct display *d);
+void display_unlock(struct display *d);
 
 /* A screenshot: PNG (true colour, 8 bits) or PPM. False with errno: no surface (ENODATA), or why it cannot be written. */
 bool display_png(struct display *d, const char *path);
