@@ -11,7 +11,7 @@
  * says that it cannot serve gives way to the next at once; when no server is left the guest is told at once (SERVFAIL),
  * and after 5 s in any case: less than resolvers in guests wait.
  *
- * Who asks too much gets its oldest questions answered SERVFAIL: at most QUERIES_MAX are outstanding.
+ * Who asks too much gets its oldest questions answered SERVFAIL: QUERIES_SHARE are outstanding for a guest, QUERIES_MAX in all.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,8 @@
 #include "base/loop.h"
 #include "netstack/nat_dns.h"
 
-enum { QUERIES_MAX = 128, QUERY_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65535 - 8 - 20, TRIES = 5 };
+enum { QUERIES_MAX = 128, QUERIES_SHARE = 64 /* of one guest */ };
+enum { QUERY_BYTES_MAX = 4096, ANSWER_BYTES_MAX = 65535 - 8 - 20, TRIES = 5 };
 
 /* When the n-th try begins, ms after the question; the last is the end. */
 static const uint16_t tries[TRIES + 1] = {0, 800, 1600, 2400, 3600, 5000};
@@ -40,7 +41,7 @@ try {
 struct query {
     struct nat_dns *dns;
     bool used;
-    uint64_t began;                /* ns */
+    uint64_t began, order;         /* ns; number among all questions */
     struct net_addr guest, server; /* server: which address of ours was asked */
     uint16_t port;
     uint8_t mac[ETH_ALEN];
@@ -295,17 +296,27 @@ static bool is_known(const struct nat_dns *d, const struct nat_ip *ip, uint16_t 
     return false;
 }
 
-/* A free slot; the oldest query's when there is none. */
-static struct query *query_slot(struct nat_dns *d)
+/* A free slot; that of the guest's oldest query when it has its share, of the oldest of all when there is none. */
+static struct query *query_slot(struct nat_dns *d, const struct net_addr *guest)
 {
-    struct query *old = &d->query[0];
+    struct query *spare = NULL, *old = NULL, *own = NULL;
+    unsigned count = 0;
 
     for (unsigned i = 0; i < QUERIES_MAX; i++) {
-        if (!d->query[i].used)
-            return &d->query[i];
-        if (d->query[i].began < old->began)
-            old = &d->query[i];
+        struct query *q = &d->query[i];
+        bool theirs = q->used && net_addr_equal(&q->guest, guest);
+
+        count += theirs;
+        if (!q->used)
+            spare = q;
+        else if (!old || q->order < old->order)
+            old = q;
+        if (theirs && (!own || q->order < own->order))
+            own = q;
     }
+    if (spare && count < QUERIES_SHARE)
+        return spare;
+    old = count < QUERIES_SHARE ? old : own;
     query_in_vain(old);
     return old;
 }
@@ -318,10 +329,11 @@ static void forward(struct nat_dns *d, const struct nat_ip *ip, uint16_t port, c
 
     if (is_known(d, ip, port, msg, len) || !(copy = malloc(len)))
         return;
-    q = query_slot(d);
+    q = query_slot(d, &ip->src);
     memcpy(copy, msg, len);
     q->used = true;
     q->began = clock_now(d->n->env.clock);
+    q->order = d->asked;
     q->guest = ip->src;
     q->server = ip->dst;
     q->port = port;

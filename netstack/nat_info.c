@@ -49,6 +49,7 @@ void nat_info(const struct nat *n, bool flows, FILE *out)
     nat_neighbours_info(n->neighbours, out);
     nat_dhcp_info(n->dhcp, out);
     nat_dns_info(n->dns, out);
+    nat_tftp_info(n->tftp, out);
     fprintf(out, "  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\n");
     nat_forwards_info(n->forwards, out);
     nat_tcp_info(n->tcp, flows, out);

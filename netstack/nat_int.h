@@ -208,6 +208,7 @@ void nat_frag_counts(const struct nat_frag *f, struct nat_counts *c);
 void nat_dhcp_info(const struct nat_dhcp *d, FILE *out);
 void nat_dhcp_counts(const struct nat_dhcp *d, struct nat_counts *c);
 void nat_dns_info(const struct nat_dns *d, FILE *out);
+void nat_tftp_info(const struct nat_tftp *t, FILE *out);
 void nat_forwards_info(const struct nat_forwards *f, FILE *out);
 /* A line in the form of QEMU's `info usernet`; what is not known of both queues is 0. fd -1: none. */
 struct nat_info_row {

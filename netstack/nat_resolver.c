@@ -50,9 +50,9 @@ static void read_line(struct resolver *r, char *line)
     add_server(r, host, port);
 }
 
-static void read_file(struct resolver *r)
+static void read_file(struct resolver *r, bool regular)
 {
-    FILE *f = fopen(r->path, "re");
+    FILE *f = regular ? fopen(r->path, "re") : NULL; /* a FIFO would hold us */
     char line[256];
 
     r->servers = 0;
@@ -81,5 +81,5 @@ void resolver_update(struct resolver *r, uint64_t now)
     r->inode = st.st_ino;
     r->size = st.st_size;
     r->mtime = st.st_mtim;
-    read_file(r);
+    read_file(r, S_ISREG(st.st_mode));
 }

@@ -22,7 +22,8 @@
 
 #include "netstack/nat_svc.h"
 
-enum { SESSIONS_MAX = 64, REQUEST_MAX = 512, BLOCK_DEFAULT = 512, BLOCK_MAX = 65464, WINDOW_MAX = 64, TRIES = 6 };
+enum { SESSIONS_MAX = 64, SESSIONS_SHARE = 16 /* of one guest */ };
+enum { REQUEST_MAX = 512, BLOCK_DEFAULT = 512, BLOCK_MAX = 65464, WINDOW_MAX = 64, TRIES = 6 };
 enum { OP_RRQ = 1, OP_WRQ, OP_DATA, OP_ACK, OP_ERROR, OP_OACK };
 enum { ERR_TEXT = 0, ERR_NOT_FOUND = 1, ERR_ACCESS = 2, ERR_ILLEGAL = 4, ERR_UNKNOWN_TID = 5, ERR_OPTION = 8 };
 enum { MS = 1000000, TIMEOUT_MS = 1000, NO_ROOM_MS = 5 };
@@ -55,8 +56,8 @@ struct session {
 
 struct nat_tftp {
     struct nat *n;
-    int root; /* the folder; -1: none, nothing is served */
-    uint64_t used;
+    int root;                    /* the folder; -1: none, nothing is served */
+    uint64_t used, files, bytes; /* counters: of recency; what guests have got */
     struct session session[SESSIONS_MAX];
     uint8_t packet[4 + BLOCK_MAX], raw[BLOCK_MAX];
 };
@@ -239,6 +240,7 @@ static void send_window(struct session *s, uint64_t from)
 /* The guest has the blocks up to and with `block`: move the window. */
 static void advance(struct session *s, uint64_t block)
 {
+    s->tftp->bytes += (block - s->acked) * s->block_size;
     if (!s->netascii)
         s->at += (block - s->acked) * s->block_size;
     for (uint64_t i = s->acked; s->netascii && i < block; i++) /* where blocks begin is known only from those before */
@@ -364,20 +366,28 @@ static void negotiate(struct session *s, const struct request *r)
     s->oack = w.len > 2;
 }
 
-/* The guest's session from that port, or a free slot, or that of the session that was quiet for longest. */
+/*
+ * The guest's session from that port; or, when it has its share, its own that was quiet for longest; or a free slot; or that
+ * of the session that was quiet for longest.
+ */
 static struct session *session_slot(struct nat_tftp *t, const struct net_addr *guest, uint16_t port)
 {
-    struct session *best = &t->session[0];
+    struct session *best = &t->session[0], *own = NULL;
+    unsigned count = 0;
 
     for (unsigned i = 0; i < SESSIONS_MAX; i++) {
         struct session *s = &t->session[i];
+        bool theirs = s->fd >= 0 && net_addr_equal(&s->guest, guest);
 
-        if (s->fd >= 0 && s->port == port && net_addr_equal(&s->guest, guest))
+        if (theirs && s->port == port)
             return s;
+        count += theirs;
+        if (theirs && (!own || s->used < own->used))
+            own = s;
         if (best->fd >= 0 && (s->fd < 0 || s->used < best->used))
             best = s;
     }
-    return best;
+    return count >= SESSIONS_SHARE ? own : best;
 }
 
 static struct session *session_begin(struct nat_tftp *t, const struct nat_ip *ip, uint16_t port, int fd)
@@ -440,6 +450,13 @@ static void requested(struct nat_tftp *t, const struct nat_ip *ip, uint16_t port
 
 /* --- acknowledgements ----------------------------------------------------------------------------------------------- */
 
+/* The whole file is there. */
+static void session_done(struct session *s)
+{
+    s->tftp->files++;
+    session_end(s);
+}
+
 static void acknowledged(struct session *s, uint16_t shown)
 {
     uint64_t block = s->acked + (uint16_t)(shown - (uint16_t)s->acked); /* the one of that number at or after acked */
@@ -453,7 +470,7 @@ static void acknowledged(struct session *s, uint16_t shown)
     } else if (block > s->acked) {
         advance(s, block);
         if (s->acked == s->last)
-            session_end(s);
+            session_done(s);
         else
             send_window(s, s->acked);
     } else if (s->window > 1 && !s->resent) {
@@ -494,4 +511,21 @@ bool nat_tftp_input(struct nat *n, const struct nat_ip *ip, uint16_t sport, uint
         return in_session(t, ip, sport, dport, p);
     requested(t, ip, sport, p);
     return true;
+}
+
+void nat_tftp_info(const struct nat_tftp *t, FILE *out)
+{
+    char guest[NET_ADDR_TEXT];
+
+    if (t->root < 0)
+        return;
+    fprintf(out, "  tftp %s, %llu files sent, about %llu bytes\n", t->n->c.tftp, (unsigned long long)t->files,
+            (unsigned long long)t->bytes);
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        const struct session *s = &t->session[i];
+
+        if (s->fd >= 0)
+            fprintf(out, "  tftp to %s port %u, %llu blocks of %u\n", net_addr_text(&s->guest, guest), s->port,
+                    (unsigned long long)s->acked, s->block_size);
+    }
 }

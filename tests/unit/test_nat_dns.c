@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "netstack/nat_dns.h"
 #include "tests/unit/nat_guest.h"
 
 enum { A = 1, NS = 2, PTR = 12, AAAA = 28, ANY = 255 };
@@ -623,9 +624,18 @@ static void a_flood_of_questions_is_bounded(void **state)
     for (unsigned i = 0; i < 1000; i++)
         ask((uint16_t)i, "example.org", A);
     nat_counts(g.n, &n);
-    CHECK(n.sockets <= 128);
+    CHECK(n.sockets <= 64);
     CHECK(no_answer(0, SERVFAIL)); /* the oldest */
     far_drain(&g.f);
+    strcpy(g.f.ip4, "10.0.2.98"); /* another guest's is not held up by it */
+    strcpy(g.f.mac, "52:54:00:00:00:98");
+    world_wait(&g.w, u.fd, LOOP_IN);
+    while (!up_silent(&u))
+        up_recv(&u);
+    ask(7, "example.org", A);
+    up_recv(&u);
+    up_answer(&u, 0);
+    CHECK(answer_is(7, "192.0.2.7"));
     world_advance(&g.w, 6 * NS_PER_SEC);
     nat_counts(g.n, &n);
     CHECK_EQ(n.sockets, 0);
@@ -716,6 +726,53 @@ static void other_ports_of_the_dns_address_are_closed(void **state)
     end(NULL, 0);
 }
 
+/* --- resolv.conf ------------------------------------------------------------------------------------------------------- */
+
+static unsigned servers_of(struct resolver *r, const char *text)
+{
+    nat_guest_resolv(&g, text);
+    resolver_init(r, g.resolv_conf);
+    resolver_update(r, 0);
+    return r->servers;
+}
+
+static const char *server_text(const struct resolver *r, unsigned i, uint16_t *port, char buf[NET_ADDR_TEXT])
+{
+    struct net_addr a = net_addr_of_sock(&r->server[i].addr, port);
+
+    return net_addr_text(&a, buf);
+}
+
+static void resolv_conf_is_read_as_the_c_library_reads_it(void **state)
+{
+    struct resolver r;
+    char text[NET_ADDR_TEXT];
+    uint16_t port;
+
+    (void)state;
+    begin(NULL, NULL, 0);
+    CHECK_EQ(servers_of(&r,
+                        "# nameserver 192.0.2.9\n; x\nsearch a b\nnameserver 192.0.2.1\r\nnameserver\t2001:db8::1  \n"
+                        "nameserver fe80::1%lo\nnameserver 192.0.2.4\noptions edns0\n"),
+             3);
+    CHECK_STR(server_text(&r, 0, &port, text), "192.0.2.1");
+    CHECK_EQ(port, 53);
+    CHECK_STR(server_text(&r, 1, &port, text), "2001:db8::1");
+    CHECK_STR(server_text(&r, 2, &port, text), "fe80::1");
+    CHECK(((struct sockaddr_in6 *)&r.server[2].addr)->sin6_scope_id);
+    CHECK_EQ(servers_of(&r, "nameserver\nnameserver x.y\nnameserver 300.1.1.1\nnameserver192.0.2.1\nnameserver [::1\n"),
+             1);
+    CHECK_STR(server_text(&r, 0, &port, text), "127.0.0.1"); /* resolv.conf(5): none is the local machine */
+    CHECK_EQ(servers_of(&r, ""), 1);
+    resolver_init(&r, "/nonexistent/resolv.conf");
+    resolver_update(&r, 0);
+    CHECK_EQ(r.servers, 1);
+    resolver_init(&r, "/dev/zero"); /* must not be read for ever */
+    resolver_update(&r, 0);
+    CHECK_EQ(r.servers, 1);
+    end(NULL, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -746,6 +803,7 @@ int main(void)
         cmocka_unit_test(what_is_no_question_is_answered_so_or_not_at_all),
         cmocka_unit_test(names_cut_short_or_that_loop_are_refused),
         cmocka_unit_test(other_ports_of_the_dns_address_are_closed),
+        cmocka_unit_test(resolv_conf_is_read_as_the_c_library_reads_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
