@@ -91,6 +91,18 @@ struct nat_counts {
 };
 void nat_counts(const struct nat *n, struct nat_counts *c);
 
+/* Leases, for another gateway to go on with: the latest heard of first, at most max. */
+struct nat_lease_state {
+    uint8_t mac[ETH_ALEN];
+    char name[NAT_NAME_MAX]; /* ends with a zero; "": none */
+    struct net_addr a4, a6;
+    uint32_t left4, left6; /* s; 0: no lease of this family */
+};
+unsigned nat_leases(const struct nat *n, struct nat_lease_state *out, unsigned max);
+uint64_t nat_leases_version(const struct nat *n); /* another number when they may have changed */
+/* To a gateway that has just been made. in may be anything: what does not fit the network is left out. */
+void nat_leases_restore(struct nat *n, const struct nat_lease_state *in, unsigned count);
+
 /* "10.0.2.2", "fec0::2"; false: neither. */
 bool net_addr_parse(const char *text, struct net_addr *a);
 enum { NET_ADDR_TEXT = 46 };

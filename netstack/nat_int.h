@@ -2,7 +2,7 @@
  * Inside the NAT: what its layers owe each other. Files: nat.c (life, port, configuration), nat_eth.c (Ethernet, ARP,
  * neighbours), nat_ip4.c, nat_ip6.c (headers), nat_frag.c (reassembly), nat_out.c (the way out), nat_nd.c, nat_icmp.c,
  * nat_flow.c (tables of flows), nat_udp.c, nat_tcp*.c, nat_dhcp4.c, nat_dhcp6.c, nat_ra.c, nat_dns.c, nat_tftp.c,
- * nat_forward.c, nat_host.c (addresses and sockets of the host), nat_info.c.
+ * nat_forward.c, nat_handover.c, nat_host.c (addresses and sockets of the host), nat_info.c.
  *
  * Way in: nat_eth_input -> nat_ip4_input or nat_ip6_input -> (reassembled) nat_tcp_input, nat_udp_input, nat_icmp_input.
  * A frame's buffer is the sender's: what outlives the call is copied. It may be the guest's memory, which changes while

@@ -59,6 +59,8 @@ struct segment {
     struct forward *forwards;
     uint32_t forward_id;
     char roster[MSG_TEXT_MAX + 1];
+    struct nat_lease_state leases[MSG_LEASES_MAX]; /* what the switch last said */
+    unsigned lease_count;
     uint64_t elections, lost; /* lost: frames sent while there was no switch */
 };
 
@@ -107,9 +109,12 @@ struct leader {
     struct plug own_plug;
     struct gateway *gateway;
     struct peer *peers; /* newest first */
+    struct timer leases_timer; /* armed: the members are to hear of leases */
+    uint64_t leases_version;   /* that they have heard of */
 };
 
 /* segment_peer.c */
+void peers_tell_leases(struct leader *l, const struct nat_lease_state *leases, unsigned n);
 void peer_new(struct leader *l, int fd); /* a connection, which becomes the peer's */
 void peer_free(struct peer *p);
 
@@ -117,6 +122,7 @@ void peer_free(struct peer *p);
 struct leader *leader_new(struct segment *s, int lock, struct err *e);
 void leader_free(struct leader *l);
 void leader_turn(struct leader *l);
+void leader_watch_leases(struct leader *l); /* frames have passed: perhaps a DHCP message was among them */
 bool leader_send(struct leader *l, const struct net_frame *f); /* from the segment's own port */
 void leader_ready(struct leader *l);                           /* the segment's own port has room */
 void leader_resume(struct leader *l);                          /* the retry timer, when there were no descriptors */

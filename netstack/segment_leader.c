@@ -7,7 +7,7 @@
 #include "base/bits.h"
 #include "netstack/segment_int.h"
 
-enum { RESUME_NS = 1000000000 };
+enum { RESUME_NS = 1000000000, LEASES_NS = 20000000 };
 
 /* --- places on the switch ---------------------------------------------------------------------------------------- */
 
@@ -53,8 +53,36 @@ static void own_ready(struct net_port *p)
 
 static const struct net_port_ops own_ops = {.kind = "segment", .receive = own_receive, .ready = own_ready};
 
-bool leader_send(struct leader *l, const struct net_frame *f) { return net_port_send(&l->own, f); }
+bool leader_send(struct leader *l, const struct net_frame *f)
+{
+    bool taken = net_port_send(&l->own, f);
+
+    leader_watch_leases(l);
+    return taken;
+}
+
 void leader_ready(struct leader *l) { net_port_room(&l->own); }
+
+/* --- leases ------------------------------------------------------------------------------------------------------- */
+
+/* Not at once: an address takes four messages, and many guests may start together. */
+void leader_watch_leases(struct leader *l)
+{
+    struct nat *nat = leader_nat(l);
+
+    if (nat && l->peers && nat_leases_version(nat) != l->leases_version && l->leases_timer.when == CLOCK_NEVER)
+        timer_arm(&l->leases_timer, clock_now(l->s->env.clock) + LEASES_NS);
+}
+
+static void tell_leases(void *arg)
+{
+    struct leader *l = arg;
+    struct nat_lease_state leases[MSG_LEASES_MAX];
+    unsigned n = nat_leases(leader_nat(l), leases, MSG_LEASES_MAX);
+
+    l->leases_version = nat_leases_version(leader_nat(l));
+    peers_tell_leases(l, leases, n);
+}
 
 /* --- who connects ------------------------------------------------------------------------------------------------ */
 
@@ -102,6 +130,8 @@ static bool leader_init(struct leader *l, struct err *e)
     l->gateway = gateway_new(s, l->sw, e);
     if (!l->gateway && e->msg[0])
         return false;
+    if (leader_nat(l))
+        nat_leases_restore(leader_nat(l), s->leases, s->lease_count);
     l->listener = segment_listen(&s->paths, e);
     return l->listener >= 0 && loop_add(s->env.loop, l->listener, LOOP_IN, listener_event, l, e);
 }
@@ -118,6 +148,7 @@ struct leader *leader_new(struct segment *s, int lock, struct err *e)
     l->s = s;
     l->lock = lock;
     l->listener = -1;
+    timer_init(&l->leases_timer, s->env.clock, tell_leases, l);
     if (leader_init(l, e))
         return l;
     leader_free(l);
@@ -134,6 +165,7 @@ void leader_free(struct leader *l)
         close(l->listener);
     }
     segment_unlock(&l->s->paths, l->lock);
+    clock_drop_timer(&l->leases_timer);
     for (struct peer *p = l->peers; p; p = p->next)
         p->joined = false; /* nobody is told who else leaves */
     while (l->peers)

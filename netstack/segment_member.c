@@ -42,6 +42,10 @@ static void message(struct segment *s, const struct msg *m, int memory)
     case MSG_REFUSE: snprintf(s->refusal, sizeof s->refusal, "%.500s", m->body.text[0] ? m->body.text : "refused"); break;
     case MSG_ANSWER: forwards_answered(s, &m->body.answer); break;
     case MSG_ROSTER: memcpy(s->roster, m->body.text, sizeof s->roster); break;
+    case MSG_LEASES:
+        s->lease_count = (unsigned)(m->len / sizeof s->leases[0]);
+        memcpy(s->leases, m->body.leases, s->lease_count * sizeof s->leases[0]);
+        break;
     default: break; /* BELL: we are awake; others are not for us */
     }
 }

@@ -27,6 +27,7 @@ static const struct {
     [MSG_ANSWER] = {EXACT(msg_answer)},
     [MSG_ROSTER] = {0, MSG_TEXT_MAX},
     [MSG_QUERY] = {0, 0},
+    [MSG_LEASES] = {0, MSG_LEASES_MAX * sizeof(struct nat_lease_state)},
 };
 
 bool msg_send(int fd, enum msg_type type, const void *body, size_t len, int pass)

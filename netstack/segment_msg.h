@@ -8,6 +8,7 @@
  *       FORWARD (add or remove)     ->
  *                                   <- ANSWER (text on failure)
  *                                   <- ROSTER (text), when a member comes or goes
+ *                                   <- LEASES of the gateway, when there are others: whoever is next goes on with them
  *       BELL                       <->  the other side's ring moved while this one slept
  *       QUERY, instead of HELLO     ->  and ROSTER comes back (`guise net list`)
  *
@@ -20,7 +21,18 @@
 
 enum { SEGMENT_VERSION = 1, MSG_TEXT_MAX = 8000, MSG_NAME_MAX = 64, MSG_PATH_MAX = 108, MSG_ERROR_MAX = 512 };
 
-enum msg_type { MSG_BELL, MSG_HELLO, MSG_WELCOME, MSG_REFUSE, MSG_FORWARD, MSG_ANSWER, MSG_ROSTER, MSG_QUERY, MSG_TYPES };
+enum msg_type {
+    MSG_BELL,
+    MSG_HELLO,
+    MSG_WELCOME,
+    MSG_REFUSE,
+    MSG_FORWARD,
+    MSG_ANSWER,
+    MSG_ROSTER,
+    MSG_QUERY,
+    MSG_LEASES,
+    MSG_TYPES
+};
 
 struct msg_hello {
     uint32_t kind; /* enum segment_kind */
@@ -50,6 +62,8 @@ struct msg_answer {
     char error[MSG_ERROR_MAX];
 };
 
+enum { MSG_LEASES_MAX = 64 };
+
 /* One received message. Strings end with a zero, and hold only printable characters and line ends. */
 struct msg {
     uint16_t type, version;
@@ -59,7 +73,8 @@ struct msg {
         struct msg_welcome welcome;
         struct msg_forward forward;
         struct msg_answer answer;
-        char text[MSG_TEXT_MAX + 1]; /* REFUSE, ROSTER */
+        struct nat_lease_state leases[MSG_LEASES_MAX]; /* len / sizeof of them; not checked */
+        char text[MSG_TEXT_MAX + 1];                   /* REFUSE, ROSTER */
     } body;
 };
 

@@ -57,6 +57,13 @@ static void tell_roster(struct leader *l)
             send_roster(p, text);
 }
 
+void peers_tell_leases(struct leader *l, const struct nat_lease_state *leases, unsigned n)
+{
+    for (struct peer *p = l->peers; p; p = p->next)
+        if (p->joined && !p->dead) /* one that does not read hears of the next change */
+            msg_send(p->wire.fd, MSG_LEASES, leases, n * sizeof leases[0], -1);
+}
+
 void peer_free(struct peer *p)
 {
     struct leader *l = p->l;
@@ -156,6 +163,7 @@ static void peer_hello(struct peer *p, const struct msg *m)
         refuse(p, e.msg);
     } else {
         p->joined = p->busy = true;
+        p->l->leases_version = 0; /* it has not heard of any */
         tell_roster(p->l);
     }
 }
@@ -242,6 +250,7 @@ static void peer_poll(struct peer *p)
     if (p->dead || !p->joined)
         return;
     p->busy = wire_poll(&p->wire, p->l->s->buf);
+    leader_watch_leases(p->l);
     if (p->wire.broken)
         peer_end(p);
     else if (p->busy)

@@ -196,6 +196,52 @@ static void another_gateway_takes_the_place_of_one_that_left(void **state)
     CHECK_STR(who_has(2, "10.0.2.2"), "52:55:0a:00:02:02");
 }
 
+/* Known by name, and its address is not given to another, though the new gateway has heard nothing of it. */
+static void leases_outlive_the_switch(void **state)
+{
+    struct nat_lease_state l[4];
+    char text[16];
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        join(i, SEGMENT_NAT);
+    CHECK(dhcp(1, 3, (uint8_t[]){50, 4, 10, 0, 2, 15, 12, 4, 'w', 'e', 'b', '1'}, 12));
+    world_advance(&w, NS_PER_SEC / 10);
+    leave(0);
+    CHECK(segment_nat(seg[1]));
+    CHECK_EQ(nat_leases(segment_nat(seg[1]), l, 4), 1);
+    CHECK_STR(l[0].name, "web1");
+    CHECK_EQ(l[0].a4.b[15], 15);
+    CHECK(l[0].left4 > 86000);
+    join(2, SEGMENT_NAT);
+    CHECK_STR(offered(discover(2), text), "10.0.2.16");
+    world_advance(&w, NS_PER_SEC / 10);
+    leave(1); /* and from the second to the third */
+    CHECK_EQ(nat_leases(segment_nat(seg[2]), l, 4), 1);
+    CHECK_STR(l[0].name, "web1");
+}
+
+static void leases_that_make_no_sense_are_not_taken_over(void **state)
+{
+    struct nat_lease_state in[5] = {
+        {.mac = {1, 2, 3, 4, 5, 6}, .a4 = net_addr_of4(0x0a000220), .left4 = 100}, /* a group */
+        {.mac = {2, 2, 3, 4, 5, 1}, .a4 = net_addr_of4(0xc0a80101), .left4 = 100}, /* another net */
+        {.mac = {2, 2, 3, 4, 5, 2}, .a4 = net_addr_of4(0x0a000202), .left4 = 100}, /* the gateway */
+        {.mac = {2, 2, 3, 4, 5, 3}, .a4 = net_addr_of4(0x0a000221), .left4 = UINT32_MAX},
+        {.mac = {2, 2, 3, 4, 5, 4}, .a4 = net_addr_of4(0x0a000221), .left4 = 100}, /* the same again: the older one */
+    };
+    struct nat_lease_state l[8];
+
+    (void)state;
+    memset(in[3].name, 'x', sizeof in[3].name);
+    join(0, SEGMENT_NAT);
+    nat_leases_restore(segment_nat(seg[0]), in, 5);
+    CHECK_EQ(nat_leases(segment_nat(seg[0]), l, 8), 1);
+    CHECK_EQ(l[0].mac[5], 4);
+    nat_leases_restore(segment_nat(seg[0]), &in[3], 1);
+    CHECK_EQ(nat_leases(segment_nat(seg[0]), l, 8), 1);
+}
+
 static void isolated_members_reach_the_gateway_and_no_member(void **state)
 {
     struct segment_config c = config(SEGMENT_NAT, "vm2");
@@ -541,6 +587,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(natnet_is_one_nat_for_all_members),
         T(another_gateway_takes_the_place_of_one_that_left),
+        T(leases_outlive_the_switch),
+        T(leases_that_make_no_sense_are_not_taken_over),
         T(isolated_members_reach_the_gateway_and_no_member),
         T(nobody_takes_the_gateways_place_by_its_mac),
         T(internal_has_a_server_only_when_it_is_wanted),
