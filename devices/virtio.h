@@ -13,7 +13,7 @@
 #include "devices/device.h"
 #include "devices/virtq.h"
 
-enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4 };
+enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4, VIRTIO_ID_GPU = 16 };
 
 enum { /* status */
        VIRTIO_ACKNOWLEDGE = 1,
@@ -43,6 +43,7 @@ struct virtio_dev;
 struct virtio_ops {
     uint16_t id;        /* VIRTIO_ID_* */
     uint32_t pci_class; /* class, sub-class, interface */
+    bool modern_only;   /* younger than 1.0: an mmio slot with it has no legacy registers */
     void (*notify)(struct virtio_dev *v, unsigned queue);
     void (*config_written)(struct virtio_dev *v, unsigned off, unsigned len); /* after config[] has changed */
     void (*driver_ok)(struct virtio_dev *v);

@@ -295,6 +295,7 @@ bool virtio_mmio_plug(struct device *slot, struct virtio_dev *v, struct err *e)
     if (!virtio_plug(v, &slot_transport, s, e))
         return false;
     s->v = v;
+    s->legacy &= !v->ops->modern_only;
     return true;
 }
 
