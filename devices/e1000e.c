@@ -70,6 +70,7 @@ void e1000e_mac_reset(struct e1000e *e)
     memset(e->skip, 0, sizeof e->skip);
     e1000e_irq_reset(e);
     e1000e_irq_update(e);
+    e1000e_fifo_drop(e);
     e1000e_room(e); /* who waits may throw away what he has */
 }
 
@@ -229,6 +230,7 @@ static void e1000e_update(struct device *d)
     e1000e_irq_restored(e);
     pci_update(&e->pci);
     e1000e_irq_update(e);
+    e1000e_fifo_drop(e);
     e1000e_room(e);
     tx_stopped(e);
     e1000e_tx_changed(e);
@@ -270,6 +272,7 @@ static const struct field e1000e_state[] = {
     FIELD_ARRAY(struct e1000e, reg, REGS),
     FIELD_ARRAY(struct e1000e, phy, PHY_PAGES *PHY_REGS),
     {"eeprom", offsetof(struct e1000e, eeprom), 2, EEPROM_WORDS, true, false},
+    FIELD(struct e1000e, spi),
     FIELD(struct e1000e, io_addr),
     FIELD_ARRAY(struct e1000e, context, QUEUES),
     FIELD_ARRAY(struct e1000e, skip, QUEUES),

@@ -47,7 +47,7 @@ struct parsed {
     unsigned have; /* bytes of h */
     size_t len;    /* of the frame */
     uint16_t type;
-    bool tagged, ip4, ip6, ext, fragment, tcp, udp;
+    bool tagged, ip4, ip6, fragment, tcp, udp;
     unsigned l3, l4, payload; /* l4: 0 when it is not known; payload: behind the transport's header */
     size_t end;               /* of the IP packet; what follows is padding */
 };
@@ -105,7 +105,6 @@ static void parse_ip6(struct parsed *p)
         h = headers_at(p, p->l4, 8);
         if (!h)
             return;
-        p->ext = true;
         p->fragment |= next == PROTO_FRAGMENT;
         p->l4 += next == PROTO_FRAGMENT ? 8 : 8 + h[1] * 8u;
     }

@@ -1,6 +1,6 @@
 /*
- * The inside of the 82574L, shared by e1000e.c (PCI function, reset, life), e1000e_regs.c (register table),
- * e1000e_phy.c (PHY, EEPROM, link), e1000e_irq.c (causes, masks, throttling), e1000e_stats.c (counters), e1000e_tx.c
+ * The inside of the 82574L, shared by e1000e.c (PCI function, reset, life), e1000e_regs.c (register table), e1000e_phy.c
+ * (PHY, link), e1000e_eeprom.c, e1000e_irq.c (causes, masks, throttling), e1000e_stats.c (counters), e1000e_tx.c
  * (transmit rings), e1000e_tx_frame.c (what leaves), e1000e_rx.c (receive rings) and e1000e_match.c (filters, RSS,
  * checksums).
  *
@@ -170,6 +170,19 @@ struct e1000e_context {
     uint32_t seg; /* MSS 31:16, HDRLEN 15:8 */
 };
 
+/* The EEPROM's pins: a command under way. */
+struct e1000e_spi {
+    uint8_t phase, command, address, bits, in, out;
+    uint8_t pin;      /* DO */
+    uint8_t writable; /* the write enable latch */
+};
+
+/* Received frames for which there were no descriptors yet, one behind the other: u16 length, u8 flags, bytes. */
+struct e1000e_fifo {
+    unsigned from, to;       /* of bytes[] */
+    uint8_t bytes[20 << 10]; /* the packet buffer's part for this direction */
+};
+
 struct e1000e {
     struct pci_device pci; /* first */
     struct nic nic;
@@ -178,6 +191,7 @@ struct e1000e {
     uint32_t reg[REGS];
     uint16_t phy[PHY_PAGES * PHY_REGS];
     uint16_t eeprom[EEPROM_WORDS];
+    struct e1000e_spi spi;
     uint32_t io_addr; /* IOADDR, of the I/O BAR */
     struct e1000e_context context[QUEUES];
     bool skip[QUEUES];               /* a transmit frame is being thrown away: to its last descriptor */
@@ -191,8 +205,9 @@ struct e1000e {
     struct timer timer; /* the first of delay[] and quiet[] that matters */
     uint64_t armed;     /* for when, CLOCK_NEVER: not */
     bool link;          /* the cable's, as the loop told it */
-    bool starved;       /* a frame was refused for want of descriptors */
-    unsigned epoch;     /* counts resets and stops: what was being sent before is not completed */
+    struct e1000e_fifo fifo;
+    bool starved;   /* a frame was refused: that was full */
+    unsigned epoch; /* counts resets and stops: what was being sent before is not completed */
 };
 
 static inline uint32_t *e1000e_reg(struct e1000e *e, unsigned off) { return &e->reg[off / 4]; }
@@ -235,13 +250,17 @@ void e1000e_reg_write(struct e1000e *e, unsigned off, uint32_t val);
 void e1000e_regs_reset(struct e1000e *e);
 void e1000e_regs_restored(struct e1000e *e); /* no bits that a guest could not have set */
 
-/* e1000e_phy.c */
+/* e1000e_eeprom.c */
 void e1000e_eeprom_init(struct e1000e *e);
 void e1000e_address_load(struct e1000e *e); /* the first receive address, from the EEPROM */
-void e1000e_phy_reset(struct e1000e *e);
-void e1000e_mdic(struct e1000e *e, unsigned off, uint32_t val);
 void e1000e_eerd(struct e1000e *e, unsigned off, uint32_t val);
 void e1000e_eewr(struct e1000e *e, unsigned off, uint32_t val);
+void e1000e_eecd_write(struct e1000e *e, unsigned off, uint32_t val);
+uint32_t e1000e_eecd_read(struct e1000e *e, unsigned off);
+
+/* e1000e_phy.c */
+void e1000e_phy_reset(struct e1000e *e);
+void e1000e_mdic(struct e1000e *e, unsigned off, uint32_t val);
 bool e1000e_link_up(const struct e1000e *e); /* as the guest sees it */
 bool e1000e_loopback(const struct e1000e *e);
 uint32_t e1000e_status(struct e1000e *e, unsigned off);
@@ -318,6 +337,7 @@ bool e1000e_match(struct e1000e *e, const struct net_frame *f, struct e1000e_mat
 
 /* e1000e_rx.c */
 bool e1000e_receive(struct e1000e *e, const struct net_frame *f); /* false: no room now */
-void e1000e_room(struct e1000e *e);                               /* there may be again, if there was none */
+void e1000e_room(struct e1000e *e);      /* there may be descriptors again, if there were none */
+void e1000e_fifo_drop(struct e1000e *e); /* what waits for descriptors is lost */
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * 82574L: what is outside the MAC. The PHY behind MDIC, the EEPROM behind EERD and EEWR, link and speed.
+ * 82574L: the PHY behind MDIC, link and speed.
  *
  * The PHY answers at address 1. Register 22 selects a page for registers 16 to 31; the lower ones and 22 and 25 are
  * the same on all pages. Negotiation ends at once with 1000 Mbit/s full duplex when there is a cable. The PHY's
  * loopback (BMCR) makes the device hear its own frames, with or without a cable.
- * Sources: 82574 datasheet, 6 (EEPROM), 9.2.3 (PHY), 10.2.2 (registers); IEEE 802.3 clause 22; Linux
- * drivers/net/ethernet/intel/e1000e/phy.c and nvm.c for what drivers look at.
+ * Sources: 82574 datasheet, 9.2.3 (PHY), 10.2.2 (registers); IEEE 802.3 clause 22; Linux
+ * drivers/net/ethernet/intel/e1000e/phy.c for what drivers look at.
  */
 #include "devices/e1000e_parts.h"
 
@@ -62,10 +62,6 @@ enum { /* STATUS */
        STATUS_PHYRA = 1 << 10, /* the PHY was reset; the one bit that is stored */
        STATUS_MASTER = 1 << 19,
 };
-
-enum { EE_START = 1, EE_DONE = 2, EE_CHECKSUM = 0x3f, EE_SUM = 0xbaba };
-
-/* --- the PHY --- */
 
 void e1000e_phy_reset(struct e1000e *e)
 {
@@ -172,64 +168,4 @@ void e1000e_mdic(struct e1000e *e, unsigned off, uint32_t val)
     *e1000e_reg(e, off) = val | MDIC_READY;
     if (val & MDIC_INTERRUPT)
         e1000e_cause(e, ICR_MDAC);
-}
-
-/* --- the EEPROM --- */
-
-/* Words that drivers look at; the rest is as an erased EEPROM. */
-void e1000e_eeprom_init(struct e1000e *e)
-{
-    static const struct {
-        uint8_t at;
-        uint16_t word;
-    } words[] = {
-        {0x03, 0x0420},                 /* compatibility: no management, not on the mainboard */
-        {0x04, 0xf746},                 /* LEDs: the driver's default */
-        {0x05, 0x2010},                 /* version */
-        {0x08, 0x0000},                 /* part number */
-        {0x09, 0x0000}, {0x0a, 0x026b}, /* initialisation control 1: identifiers are loaded from here */
-        {0x0b, 0x0000},                 /* subsystem */
-        {0x0c, 0x8086}, {0x0d, 0x10d3}, /* device */
-        {0x0e, 0x8086}, {0x0f, 0x0058}, /* initialisation control 2: no manageability */
-        {0x10, 0x0000}, {0x12, 0x4000}, /* the EEPROM's size, and that it is valid */
-        {0x14, 0x0000},                 /* initialisation control 3: no wake-up from a powered-off machine */
-        {0x1a, 0x0000},                 /* PCIe control: no active state power management */
-        {0x24, 0x0000}, {0x30, 0x0100}, /* no boot agent */
-        {0x33, 0x0000},
-    };
-    uint16_t sum = 0;
-
-    memset(e->eeprom, 0xff, sizeof e->eeprom);
-    for (unsigned i = 0; i < ARRAY_LEN(words); i++)
-        e->eeprom[words[i].at] = words[i].word;
-    for (unsigned i = 0; i < ETH_ALEN / 2; i++)
-        e->eeprom[i] = ld16(e->mac + 2 * i);
-    for (unsigned i = 0; i < EE_CHECKSUM; i++)
-        sum = (uint16_t)(sum + e->eeprom[i]);
-    e->eeprom[EE_CHECKSUM] = (uint16_t)(EE_SUM - sum);
-}
-
-void e1000e_address_load(struct e1000e *e)
-{
-    *e1000e_reg(e, R_RA) = e->eeprom[0] | (uint32_t)e->eeprom[1] << 16;
-    *e1000e_reg(e, R_RA + 4) = e->eeprom[2] | UINT32_C(1) << 31;
-}
-
-static unsigned ee_address(uint32_t val) { return val >> 2 & 0x3fff; }
-
-void e1000e_eerd(struct e1000e *e, unsigned off, uint32_t val)
-{
-    unsigned at = ee_address(val);
-    uint32_t word = at < EEPROM_WORDS ? e->eeprom[at] : 0xffff;
-
-    *e1000e_reg(e, off) = val & EE_START ? word << 16 | (val & 0xfffc) | EE_DONE : (val & 0xfffc) | EE_DONE;
-}
-
-void e1000e_eewr(struct e1000e *e, unsigned off, uint32_t val)
-{
-    unsigned at = ee_address(val);
-
-    if (val & EE_START && at < EEPROM_WORDS)
-        e->eeprom[at] = (uint16_t)(val >> 16);
-    *e1000e_reg(e, off) = (val & 0xfffffffc) | EE_DONE;
 }

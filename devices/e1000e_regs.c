@@ -48,16 +48,6 @@ static void ctrl_ext_write(struct e1000e *e, unsigned off, uint32_t val)
 /* PHY reset asserted: the driver clears it. */
 static void status_write(struct e1000e *e, unsigned off, uint32_t val) { *e1000e_reg(e, off) &= val; }
 
-enum { EECD_PINS = 0x4f, EECD_GRANT = 1 << 7, EECD_PRESENT = 1 << 8, EECD_DONE = 1 << 9, EECD_SPI = 1 << 15 };
-
-/* The lines of the EEPROM can be had but lead nowhere: it is read by EERD. */
-static uint32_t eecd_read(struct e1000e *e, unsigned off)
-{
-    uint32_t v = (reg_get(e, off) & EECD_PINS) | EECD_PRESENT | EECD_DONE | EECD_SPI;
-
-    return v & 1 << 6 ? v | EECD_GRANT : v;
-}
-
 static void ics_write(struct e1000e *e, unsigned off, uint32_t val)
 {
     (void)off;
@@ -174,7 +164,7 @@ static const struct reg table[] = {
     /* by offset */
     {R_CTRL, 1, 0, 0x00140241, NULL, ctrl_write}, /* full duplex, link up, 1000 Mbit/s, two pins, wake-up from D3 */
     {R_STATUS, 1, 0, 0, e1000e_status, status_write},
-    {R_EECD, 1, EECD_PINS, 0, eecd_read, NULL},
+    {R_EECD, 1, 0, 0, e1000e_eecd_read, e1000e_eecd_write},
     {R_EERD, 1, 0, 2, NULL, e1000e_eerd},
     {R_CTRL_EXT, 1, 0, 0, NULL, ctrl_ext_write},
     {0x001c, 1, ALL, 0, NULL, NULL}, /* FLA */

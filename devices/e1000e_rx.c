@@ -1,8 +1,9 @@
 /*
  * 82574L receive rings: legacy, extended and packet split descriptors.
  *
- * A frame for which the ring lacks descriptors is refused, and waits at the sender's until the guest has moved the
- * tail; one for a ring that does not exist is lost. Each descriptor's last word, with its done bit, is stored last:
+ * A frame for which the ring lacks descriptors waits in the packet buffer until the guest has moved the tail (drivers
+ * that keep one descriptor answer a frame before they give it back, and the answer's answer comes at once). When that
+ * is full too, frames are refused and wait at their sender's. One for a ring that does not exist is lost. Each descriptor's last word, with its done bit, is stored last:
  * the guest looks at it from other vCPUs. Source: 82574 datasheet, 7.1.4 to 7.1.9.
  */
 #include <zlib.h>
@@ -259,11 +260,8 @@ static bool store(struct e1000e *e, const struct net_frame *f, const struct e100
     source_of(e, f, tag, &s);
     before = ring_filled(&r);
     need = (uint32_t)((s.len - header + capacity(&l, header) - 1) / capacity(&l, header)) * (l.desc / LEGACY);
-    if (before < need && need < r.size) {
-        e1000e_count(e, S_RNBC);
-        e->starved = true;
+    if (before < need && need < r.size)
         return false;
-    }
     if (before < need || !put(e, &r, &l, &s, m, header))
         return lost(e, f, S_MPC);
     e1000e_count_rx(e, m->dst, f->len);
@@ -271,7 +269,8 @@ static bool store(struct e1000e *e, const struct net_frame *f, const struct e100
     return true;
 }
 
-bool e1000e_receive(struct e1000e *e, const struct net_frame *f)
+/* false: its ring has no room. */
+static bool receive(struct e1000e *e, const struct net_frame *f)
 {
     struct e1000e_match m;
 
@@ -286,9 +285,62 @@ bool e1000e_receive(struct e1000e *e, const struct net_frame *f)
     return store(e, f, &m);
 }
 
+/* --- the packet buffer --- */
+
+enum { RECORD = 3 }; /* bytes before a frame */
+
+static bool fifo_push(struct e1000e_fifo *q, const struct net_frame *f)
+{
+    struct packet p = packet_of(f);
+    uint8_t *at;
+
+    memmove(q->bytes, q->bytes + q->from, q->to - q->from);
+    q->to -= q->from;
+    q->from = 0;
+    if (f->len + RECORD > sizeof q->bytes - q->to)
+        return false;
+    at = q->bytes + q->to;
+    st16(at, (uint16_t)f->len);
+    at[2] = f->flags;
+    q->to += RECORD + (unsigned)packet_copy(&p, 0, at + RECORD, f->len);
+    return true;
+}
+
+/* In order, as far as there are descriptors. */
+static bool fifo_drain(struct e1000e *e)
+{
+    struct e1000e_fifo *q = &e->fifo;
+
+    while (q->from < q->to) {
+        uint8_t *at = q->bytes + q->from;
+        struct iovec iov = {at + RECORD, ld16(at)};
+        struct net_frame f = {.iov = &iov, .iovcnt = 1, .len = iov.iov_len, .flags = at[2]};
+
+        if (!receive(e, &f))
+            return false;
+        q->from += RECORD + (unsigned)f.len;
+    }
+    return true;
+}
+
+void e1000e_fifo_drop(struct e1000e *e) { e->fifo.from = e->fifo.to = 0; }
+
+bool e1000e_receive(struct e1000e *e, const struct net_frame *f)
+{
+    if (fifo_drain(e) && receive(e, f))
+        return true;
+    e1000e_count(e, S_RNBC);
+    if (fifo_push(&e->fifo, f))
+        return true;
+    e->starved = true;
+    return false;
+}
+
 void e1000e_room(struct e1000e *e)
 {
-    if (!e->starved)
+    bool empty = fifo_drain(e);
+
+    if (!e->starved || !empty)
         return;
     e->starved = false;
     nic_room(&e->nic);

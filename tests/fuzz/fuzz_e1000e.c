@@ -64,7 +64,7 @@ static void nothing(void *arg) { (void)arg; }
 
 static void turn(void)
 {
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         loop_post(loop, nothing, NULL);
         loop_turn(loop);
     }
@@ -206,6 +206,23 @@ static void registers(struct fuzz_in *in)
         wr(off, (uint32_t)fuzz_take(in, 4));
 }
 
+/* The PHY's registers, and bits for the EEPROM's pins. */
+static void outside(struct fuzz_in *in)
+{
+    unsigned k = (unsigned)fuzz_take(in, 1);
+
+    if (k & 1) {
+        wr(0x20,
+           (k & 2 ? 1u << 26 : 2u << 26) | 1u << 21 | (k >> 3) << 16 | (uint32_t)fuzz_take(in, 2) | (k & 4) << 27);
+        return;
+    }
+    for (unsigned bits = (unsigned)fuzz_take(in, 1), i = 0; i < 8; i++) {
+        wr(0x10, (k & 2) | (bits >> i & 1) << 2);
+        wr(0x10, (k & 2) | (bits >> i & 1) << 2 | 1);
+        wr(0x10, (k & 2) | (bits >> i & 1) << 2);
+    }
+}
+
 static void msix(struct fuzz_in *in)
 {
     unsigned on = (unsigned)fuzz_take(in, 1);
@@ -257,7 +274,7 @@ static void step(struct fuzz_in *in)
         break;
     default:
         if (op & 0x80)
-            msix(in);
+            op & 0x40 ? msix(in) : outside(in);
         else
             bus_write(m.bus, FN + (fuzz_take(in, 1) & 0xfc), 4, fuzz_take(in, 4));
     }

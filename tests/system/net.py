@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Networks with a Linux guest: addresses, names, traffic both ways, forwards, captures, impairment, links, adapters.
 
-TAP on stdout. Environment: GUISE, QEMU, KERNEL, INITRD (its script does what lines on the console say), DIR for files.
+TAP on stdout. Environment: GUISE, QEMU, KERNEL, INITRD (its script does what lines on the console say), UBOOT, DIR for files.
 Servers of the host are this program's own, on loopback.
 """
 import hashlib
@@ -14,8 +14,9 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
-GUISE, QEMU, KERNEL, INITRD, DIR = (os.environ[n] for n in ("GUISE", "QEMU", "KERNEL", "INITRD", "DIR"))
+GUISE, QEMU, KERNEL, INITRD, UBOOT, DIR = (os.environ[n] for n in ("GUISE", "QEMU", "KERNEL", "INITRD", "UBOOT", "DIR"))
 WAIT = 300  # seconds until something expected counts as missing
 results = 0
 
@@ -270,6 +271,52 @@ def jumbo():
     ok(g.close(), "the machine ends well", g.text)
 
 
+def e1000e():
+    """Frames of 9000 bytes, which the driver receives in split descriptors, and the driver taken out and put in again."""
+    def give(c):
+        c.recv(4096)
+        c.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + BLOB)
+
+    giver = Server(give)
+    get = f"wget -q -O - http://10.0.2.2:{giver.port}/ | md5sum"
+    g = Guest("--net", "nat,model=e1000e,mtu=9000,host-loopback=on")
+    text, _ = g.run(f"cat /sys/class/net/eth0/mtu; ping -c 1 -s 8900 10.0.2.2 && {get}")
+    ok("9000" in text and SUM in text, "e1000e: 4 MiB in frames of 9000 bytes", text)
+    text, _ = g.run(f"for i in 1 2 3; do {get} >/dev/null & usleep 100000; rmmod e1000e && insmod /lib/modules/e1000e.ko; "
+                    f"udhcpc -n -q -i eth0 -s /etc/udhcpc.sh >/dev/null 2>&1; done; {get}")
+    ok(SUM in text, "e1000e: and after its driver was put in again, thrice, under traffic", text)
+    ok(g.close(), "e1000e: the machine ends well", g.text)
+
+
+def firmware():
+    """U-Boot has a driver of its own: it polls, has one receive buffer at a time, and reads the EEPROM by its pins."""
+    folder = os.path.join(DIR, "tftp")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "blob"), "wb") as f:
+        f.write(BLOB[-300000:])
+    g = Guest.__new__(Guest)
+    g.text, g.at = "", 0
+    g.process = subprocess.Popen([QEMU, "-machine", "virt", "-m", "256M", "-nographic", "-monitor", "none", "-kernel", UBOOT, "-netdev",
+                                  f"user,id=n,tftp={folder}", "-device", "e1000e,netdev=n"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    type_in = lambda text: (g.process.stdin.write(text), g.process.stdin.flush())
+    if g.expect("Hit any key"):
+        type_in(b" ")
+    g.expect("=> ")
+    type_in(b"setenv autoload no; dhcp\n")
+    ok(g.expect("bound to address 10.0.2.15"), "U-Boot's own driver for the e1000e: DHCP", g.text)
+    type_in(b"setenv serverip 10.0.2.2; tftpboot 0x84000000 blob; crc32 0x84000000 ${filesize}\n")
+    ok(g.expect(f"==> {zlib.crc32(BLOB[-300000:]):08x}"), "and a file by TFTP", g.text)
+    type_in(b"poweroff\n")
+    g.process.stdin.close()
+    try:
+        code = g.process.wait(60)
+    except subprocess.TimeoutExpired:
+        g.process.kill()
+        code = None
+    ok(code == 0, "U-Boot ends well", g.text)
+
+
 def qemu_words():
     """What tuxrun and syzkaller write; 10.0.2.2 is the host's loopback there, as QEMU has it."""
     port, busy = free_port(), Server(lambda c: c.sendall(b"here\n"))
@@ -318,6 +365,8 @@ traffic("virtio, mmio", "nat,bus=mmio")
 traffic("e1000e", "nat,model=e1000e")
 cable()
 jumbo()
+e1000e()
+firmware()
 qemu_words()
 internal()
 print(f"1..{results}")

@@ -5,4 +5,5 @@ need_guest
 # The guest does what it is told on its console, and says how that ended.
 script 'stty -echo; echo READY
 while read -r tag line; do eval "$line" 2>&1; echo "=$tag=$?="; done'
-GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$tmp/initrd DIR=$tmp timeout -k 10 1500 python3 "$top/tests/system/net.py"
+GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$tmp/initrd DIR=$tmp \
+    UBOOT=$cache/unpacked/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin timeout -k 10 1500 python3 "$top/tests/system/net.py"

@@ -167,6 +167,68 @@ static void eeprom_can_be_written_and_is_loaded_by_reset(void **state)
     CHECK_EQ(eg_eeprom(&g, 2), 0x1234);
 }
 
+/* Eight bits by the pins of EECD: request, chip select low, data in before the clock rises, data out after it fell. */
+static uint8_t spi(uint8_t out)
+{
+    uint8_t in = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t pins = 0x40 | (out >> (7 - i) & 1) << 2;
+
+        in = (uint8_t)(in << 1 | (eg_rd(&g, 0x10) >> 3 & 1));
+        eg_wr(&g, 0x10, pins);
+        eg_wr(&g, 0x10, pins | 1);
+        eg_wr(&g, 0x10, pins);
+    }
+    return in;
+}
+
+static void deselect(void) { eg_wr(&g, 0x10, 0x42); }
+
+/* As drivers that know no EERD do it (U-Boot): AT25010 commands. */
+static void eeprom_by_its_pins(void **state)
+{
+    (void)state;
+    CHECK_EQ(eg_rd(&g, 0x10) & 0x80, 0);
+    eg_wr(&g, 0x10, 0x42);
+    CHECK_EQ(eg_rd(&g, 0x10) & 0x80, 0x80); /* granted */
+    spi(5);
+    CHECK_EQ(spi(0), 0); /* status: ready */
+    deselect();
+    spi(3);
+    spi(2 * 1);
+    CHECK_EQ(spi(0), 0x00); /* 52 54 | 00 ab | cd ef */
+    CHECK_EQ(spi(0), 0xab);
+    CHECK_EQ(spi(0), 0xcd);
+    CHECK_EQ(spi(0), 0xef);
+    deselect();
+    spi(2);
+    spi(2 * 8);
+    spi(0x34); /* not enabled */
+    deselect();
+    CHECK_EQ(eg_eeprom(&g, 8), 0);
+    spi(6);
+    deselect();
+    spi(5);
+    CHECK_EQ(spi(0), 2);
+    deselect();
+    spi(2);
+    spi(2 * 8);
+    spi(0x34);
+    spi(0x12);
+    deselect();
+    CHECK_EQ(eg_eeprom(&g, 8), 0x1234);
+    spi(5);
+    CHECK_EQ(spi(0), 0); /* for one write */
+    deselect();
+    spi(3);
+    spi(127);
+    CHECK_EQ(spi(0), eg_eeprom(&g, 63) >> 8);
+    CHECK_EQ(spi(0), 0x52); /* and around */
+    eg_wr(&g, 0x10, 2);
+    CHECK_EQ(eg_rd(&g, 0x10) & 0xcf, 2);
+}
+
 static void phy_answers_at_address_1(void **state)
 {
     (void)state;
@@ -273,6 +335,62 @@ static void time_stamps_count(void **state)
     t = eg_rd(&g, 0xb600);
     t |= (uint64_t)eg_rd(&g, 0xb604) << 32;
     CHECK_EQ(t, NS_PER_SEC << 18);
+}
+
+static void link_needs_the_macs_leave(void **state)
+{
+    (void)state;
+    eg_wr(&g, IMS, LSC);
+    eg_clear(&g, CTRL, 0x40); /* SLU */
+    CHECK_EQ(eg_rd(&g, STATUS) & 2, 0);
+    CHECK_EQ(eg_phy_rd(&g, 5), 0xcde1); /* the PHY has it, and what its partner can do */
+    CHECK_EQ(eg_phy_rd(&g, 10), 0x7c00);
+    CHECK_EQ(eg_rd(&g, ICR), ASSERTED | LSC);
+    eg_set(&g, CTRL, 0x40);
+    CHECK_EQ(eg_rd(&g, STATUS) & 2, 2);
+}
+
+static void the_eeprom_can_be_loaded_again(void **state)
+{
+    (void)state;
+    eg_wr(&g, RAL, 0);
+    eg_set(&g, CTRL_EXT, 1 << 13);
+    CHECK_EQ(eg_rd(&g, RAL), 0xab005452);
+    CHECK_EQ(eg_rd(&g, CTRL_EXT) >> 13 & 1, 0);
+}
+
+static void places_without_a_register(void **state)
+{
+    uint64_t v;
+
+    (void)state;
+    for (unsigned off = 0; off < 0x20000; off += 4) { /* all can be read and written, and the device goes on */
+        eg_rd(&g, off);
+        eg_wr(&g, off, 0x20);
+    }
+    eg_set(&g, CTRL, 1 << 26);
+    CHECK_EQ(eg_rd(&g, 0x5004), 0);
+    CHECK(bus_read(g.bus, EG_MSIX + 0x1000, 4, &v) && !v);
+    CHECK(bus_write(g.bus, EG_MSIX + 0x1000, 4, 1));
+    CHECK(bus_read(g.bus, EG_PIO + 0x1008, 4, &v));
+    CHECK_EQ(v, 0xffffffff);
+    CHECK_EQ(eg_rd(&g, RAL), 0xab005452);
+}
+
+static void count_line(void *arg, const char *text)
+{
+    if (strstr(text, "ring") || strstr(text, "link"))
+        ++*(unsigned *)arg;
+}
+
+static void it_describes_itself(void **state)
+{
+    unsigned lines = 0;
+
+    (void)state;
+    eg_tx_on(&g, 0, 64, 8);
+    device_info(&g.fn->dev, count_line, &lines);
+    CHECK_EQ(lines, 2);
 }
 
 /* --- interrupts --- */
@@ -479,12 +597,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(registers_are_reached_in_other_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(eeprom_has_the_address_and_a_right_checksum, setup, teardown),
         cmocka_unit_test_setup_teardown(eeprom_can_be_written_and_is_loaded_by_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(eeprom_by_its_pins, setup, teardown),
         cmocka_unit_test_setup_teardown(phy_answers_at_address_1, setup, teardown),
         cmocka_unit_test_setup_teardown(phy_has_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(link_follows_cable_and_phy, setup, teardown),
         cmocka_unit_test_setup_teardown(reset_of_the_mac, setup, teardown),
         cmocka_unit_test_setup_teardown(semaphores_and_done_bits, setup, teardown),
         cmocka_unit_test_setup_teardown(time_stamps_count, setup, teardown),
+        cmocka_unit_test_setup_teardown(link_needs_the_macs_leave, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_eeprom_can_be_loaded_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(places_without_a_register, setup, teardown),
+        cmocka_unit_test_setup_teardown(it_describes_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(causes_and_masks, setup, teardown),
         cmocka_unit_test_setup_teardown(reading_the_cause_masks_by_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(command_register_turns_the_line_off, setup, teardown),

@@ -263,16 +263,49 @@ static void short_frames_are_padded_and_the_fcs_can_be_had(void **state)
 
 static void frames_wait_for_descriptors(void **state)
 {
+    struct pkt p = hello;
+
     (void)state;
-    CHECK(!far_send(&g.far, &hello));
-    CHECK_EQ(eg_rd(&g, RNBC), 1);
-    CHECK_EQ(g.far.readies, 0);
+    for (p.dport = 1; p.dport <= 3; p.dport++)
+        send(&p);
+    CHECK_EQ(eg_rd(&g, RNBC), 3);
+    CHECK_EQ(head(), 0);
+    eg_rx_give(&g, 0, 2);
+    CHECK_EQ(head(), 2);
+    p.dport = 4;
+    send(&p);
     eg_rx_give(&g, 0, 3);
+    CHECK_EQ(head(), 4);
+    for (unsigned i = 0; i < 4; i++) { /* in their order */
+        p.dport = (uint16_t)(i + 1);
+        expect_in(0, i, &p);
+    }
+    eg_rx_on(&g, 0, 32, BAM | SECRC);
+    send(&p);
+    eg_clear(&g, RCTL, 2); /* the receiver off: what waited is gone */
+    eg_set(&g, RCTL, 2);
+    eg_rx_give(&g, 0, 2);
+    CHECK_EQ(head(), 0);
+}
+
+static void when_the_packet_buffer_is_full_the_sender_waits(void **state)
+{
+    const struct pkt p = {.kind = PKT_ETH, .eth_dst = EG_MAC, .ethertype = 0x1234, DATA(data, 1486)};
+    unsigned n = 0;
+
+    (void)state;
+    while (far_send(&g.far, &p))
+        n++;
+    CHECK_EQ(n, 20 * 1024 / 1503);
+    CHECK_EQ(g.far.readies, 0);
+    eg_rx_give(&g, 0, 1);
+    CHECK_EQ(g.far.readies, 0);
+    eg_rx_give(&g, 0, n);
     CHECK_EQ(g.far.readies, 1);
-    for (unsigned i = 0; i < 3; i++)
-        send(&hello);
-    CHECK(!far_send(&g.far, &hello));
-    CHECK_EQ(head(), 3);
+    CHECK_EQ(head(), n);
+    send(&p);
+    while (far_send(&g.far, &p))
+        n++;
     eg_set(&g, CTRL, 1 << 26); /* a reset lets go of who waits */
     world_run(&g.w);
     CHECK_EQ(g.far.readies, 2);
@@ -480,6 +513,7 @@ static void the_receiver_can_be_off(void **state)
 
 static void checksum_status(void **state)
 {
+    static const uint8_t options[24] = {60, 0, 1, 4, 0, 0, 0, 0, 17, 1, 1, 12}, beyond[8] = {17, 255};
     static const struct {
         struct pkt p;
         uint8_t status, errors;
@@ -495,6 +529,12 @@ static void checksum_status(void **state)
         {{.kind = PKT_TCP, .dst = "fec0::5054:ff:fe12:3456", .flags = T_SYN}, TCPCS, 0},
         {{.kind = PKT_TCP, .dst = "fec0::5054:ff:fe12:3456", .flags = T_SYN, .sum = SUM_WRONG}, TCPCS, TCPE},
         {{.kind = PKT_UDP, .dst = "fec0::5054:ff:fe12:3456", TEXT("abc"), .pad = 20}, TCPCS | UDPCS, 0},
+        {{.kind = PKT_UDP, .dst = "fec0::5054:ff:fe12:3456", .ip_options = options, .ip_options_len = 24, TEXT("abc")},
+         TCPCS | UDPCS,
+         0},
+        {{.kind = PKT_UDP, .dst = "fec0::5054:ff:fe12:3456", .ip_options = beyond, .ip_options_len = 8, TEXT("abc")},
+         0,
+         0},
         {{.kind = PKT_ICMP, .dst = "10.0.2.15", .type = 8, TEXT("abc")}, IPCS, 0},
         {{.kind = PKT_UDP, .dst = "10.0.2.15", .more = true, TEXT("12345678")}, IPCS, 0},
         {{.kind = PKT_UDP, .dst = "10.0.2.15", .ip_len = 2000, TEXT("abc")}, IXSM, 0},
@@ -694,6 +734,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_null_descriptor_takes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(short_frames_are_padded_and_the_fcs_can_be_had, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_wait_for_descriptors, setup, teardown),
+        cmocka_unit_test_setup_teardown(when_the_packet_buffer_is_full_the_sender_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(few_descriptors_left_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_ring_that_does_not_exist_loses, setup, teardown),
         cmocka_unit_test_setup_teardown(buffers_outside_of_ram_get_nothing, setup, teardown),

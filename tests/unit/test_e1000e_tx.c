@@ -2,11 +2,15 @@
  * The 82574L transmits: descriptors as Linux's driver and older ones make them. The packet driver at the far end
  * checks every length, checksum and offload field by itself.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
+#include "netstack/cable.h"
 #include "tests/unit/e1000e_guest.h"
+#include "tests/unit/net_util.h"
 
 enum { TXDW = 1, TXQE = 2, RXT0 = 1 << 7, TXQ1 = 1 << 23, PSP = 8, VME = 1 << 30, MSS = 1000 };
 enum {
@@ -513,6 +517,98 @@ static void a_reset_leaves_nothing_to_send(void **state)
     far_expect_none(&g.far);
 }
 
+/* A vCPU resets the device while the network's thread has a frame of it: it waits, and nothing is written after that. */
+static void *resetter(void *arg)
+{
+    (void)arg;
+    eg_set(&g, CTRL, 1 << 26);
+    return NULL;
+}
+
+static pthread_t thread;
+static bool answered;
+
+static void reset_meanwhile(struct test_port *t, const struct net_frame *f)
+{
+    pthread_create(&thread, NULL, resetter, NULL);
+    while (!__atomic_load_n(&e1000e_nic(g.fn)->settling, __ATOMIC_ACQUIRE))
+        sched_yield();
+    answered = net_port_send(&t->port, f); /* the lock is held: refused, and no dead-lock */
+}
+
+/* Another far end, that only counts. */
+static struct net_cable *plug(struct test_port *t)
+{
+    struct err e;
+
+    far_unplug(&g.far);
+    tp_init(t, "test", NET_CAN_ALL);
+    return net_cable_new(&g.w.env, "cable", nic_port(e1000e_nic(g.fn)), &t->port, &e);
+}
+
+static void a_reset_waits_for_what_is_being_sent(void **state)
+{
+    struct test_port t;
+    struct net_cable *cable = plug(&t);
+    gpa at, desc;
+    size_t n = eg_frame(&g, &udp, &at);
+
+    (void)state;
+    t.on_frame = reset_meanwhile;
+    desc = eg_tx_desc(&g, 0, at, (uint32_t)n | T_EOP | T_RS, 0);
+    eg_tx_go(&g, 0);
+    pthread_join(thread, NULL);
+    CHECK_EQ(t.count, 1);
+    CHECK(!answered);
+    CHECK(!eg_done(&g, desc));
+    CHECK_EQ(eg_rd(&g, TDT), 0);
+    world_run(&g.w);
+    net_cable_free(cable);
+    tp_clear(&t);
+}
+
+/* A context in the midst of a frame is for the next one. */
+static void contexts_among_the_data(void **state)
+{
+    struct pkt p = udp;
+    gpa at, desc;
+    size_t n;
+
+    (void)state;
+    p.sum = SUM_PARTIAL;
+    n = eg_frame(&g, &p, &at);
+    eg_tx_context(&g, 0, 0, 34 | 40 << 8, 0, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        eg_tx_desc(&g, 0, at, 30 | T_DATA, T_POPTS_TXSM);
+        eg_tx_context(&g, 0, 0, i ? 0 : 34 | 40 << 8, 0, 0);
+        desc = eg_tx_desc(&g, 0, at + 30, (uint32_t)(n - 30) | T_DATA | T_EOP | T_RS, 0);
+    }
+    eg_tx_go(&g, 0);
+    CHECK(eg_done(&g, desc));
+    for (unsigned i = 0; i < 2; i++)
+        CHECK_EQ(far_expect(&g.far, &udp)->nf_flags, NET_CSUM_PARTIAL);
+}
+
+/* Much work is done in turns, so that others on the thread come too. */
+static void a_long_ring_is_worked_off_in_turns(void **state)
+{
+    struct test_port t;
+    struct net_cable *cable = plug(&t);
+    gpa at;
+    size_t n = eg_frame(&g, &udp, &at);
+
+    (void)state;
+    eg_tx_on(&g, 0, 4096, 0);
+    for (unsigned i = 0; i < 4095; i++)
+        eg_tx_desc(&g, 0, at, (uint32_t)n | T_EOP, 0);
+    eg_tx_go(&g, 0);
+    world_run(&g.w);
+    CHECK_EQ(eg_rd(&g, TDH), 4095);
+    CHECK_EQ(t.count, 4095);
+    net_cable_free(cable);
+    tp_clear(&t);
+}
+
 /* As ethtool's loopback test does it. */
 static void the_phys_loopback_hears_its_own_frames(void **state)
 {
@@ -566,6 +662,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(rings_out_of_range_do_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(ide_delays_the_interrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reset_leaves_nothing_to_send, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reset_waits_for_what_is_being_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(contexts_among_the_data, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_ring_is_worked_off_in_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(the_phys_loopback_hears_its_own_frames, setup, teardown),
     };
 
