@@ -87,7 +87,8 @@ void reclaim_run(struct translator *t)
 static void kick_others(struct translator *t, const struct vcpu *v)
 {
     for (unsigned n = 0; n < t->vcpus; n++)
-        if (t->per[n] && t->per[n]->v != v && t->per[n]->v->poll_epoch != EPOCH_AWAY)
+        if (t->per[n] && t->per[n]->v != v &&
+            __atomic_load_n(&t->per[n]->v->poll_epoch, __ATOMIC_SEQ_CST) != EPOCH_AWAY)
             vcpu_kick(t->per[n]->v, ATT_WORK);
 }
 
