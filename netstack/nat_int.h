@@ -236,9 +236,9 @@ bool nat_dhcp_lookup(const struct nat_dhcp *d, const char *name, struct net_addr
 bool nat_neighbour(const struct nat *n, const struct net_addr *a, uint8_t mac[ETH_ALEN]);
 void nat_neighbour_learn(struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
 bool nat_neighbour_seen(struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
-/* Another MAC than this was seen behind a lately. */
 /* The IPv4 address that mac was seen with last; none: never. */
 struct net_addr nat_neighbour_of(const struct nat *n, const uint8_t mac[ETH_ALEN]);
+/* Another MAC than this was seen behind a lately. */
 bool nat_neighbour_in_use(const struct nat *n, const struct net_addr *a, const uint8_t mac[ETH_ALEN]);
 /* The frame (its destination to be filled in) goes to a when its MAC is known; a is asked for. Copied; may be lost. */
 void nat_neighbour_wait(struct nat *n, const struct net_addr *a, const struct net_frame *f);

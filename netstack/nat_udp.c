@@ -181,7 +181,8 @@ static struct nat_udp_flow *new_client(struct nat_udp_sock *s, const struct nat_
 struct nat_udp_flow *nat_udp_client(struct nat_udp_sock *s, const struct sockaddr_storage *from, socklen_t len,
                                     bool make)
 {
-    struct nat_udp_flow like = {.sock = s, .guest = nat_forward_guest(s->nat, &s->forward), .guest_port = s->forward.guest_port};
+    struct nat_udp_flow like = {
+        .sock = s, .guest = nat_forward_guest(s->nat, &s->forward), .guest_port = s->forward.guest_port};
     unsigned spare = VIEWS;
     uint16_t port;
 
