@@ -490,6 +490,37 @@ static void advertisements_move_an_address_only_if_they_override(void **state)
     end();
 }
 
+/* Thousands of neighbours that solicit and advertise: each is answered, none is remembered beyond the table. */
+static void ipv6_nd_storm(void **state)
+{
+    char mac[24], addr[32];
+    struct nat_counts before, after;
+    unsigned answers = 0;
+
+    (void)state;
+    begin();
+    nat_counts(g.n, &before);
+    for (unsigned i = 0; i < 3000; i++) {
+        size_t len;
+
+        snprintf(mac, sizeof mac, "52:54:00:02:%02x:%02x", i >> 8, i & 255);
+        snprintf(addr, sizeof addr, "fe80::7:%x", i);
+        len = target_and_mac("fec0::2", 1, mac);
+        far_send(&g.f, PKT(ICMP6, .eth_src = mac, .src = addr, .dst = "ff02::1:ff00:2", .type = 135, DATA(body, len)));
+        len = target_and_mac(addr, 2, mac);
+        far_send(&g.f, PKT(ICMP6, .eth_src = mac, .src = addr, .dst = "ff02::1", .type = 136, .rest = 0x20000000,
+                           DATA(body, len)));
+        far_send(&g.f, PKT(ICMP6, .eth_src = mac, .src = addr, .dst = "ff02::2", .type = 133));
+        while (far_next(&g.f))
+            answers++;
+    }
+    CHECK_EQ(answers, 3000);
+    nat_counts(g.n, &after);
+    CHECK_EQ(after.memory, before.memory);
+    CHECK_EQ(after.sockets, 0);
+    end();
+}
+
 static void a_solicitation_of_routers_is_answered(void **state)
 {
     static const uint8_t zero_option[8] = {1, 0};
@@ -548,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_guest_that_wants_the_gateways_address_is_told_by_all_nodes),
         cmocka_unit_test(wrong_solicitations_are_dropped),
         cmocka_unit_test(advertisements_move_an_address_only_if_they_override),
+        cmocka_unit_test(ipv6_nd_storm),
         cmocka_unit_test(a_solicitation_of_routers_is_answered),
         cmocka_unit_test(guests_that_play_router_are_not_heard),
     };

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -328,6 +329,7 @@ static void a_unix_socket_is_a_tcp_forwards_host_side(void **state)
     port = far_expect(&g.f, PKT(TCP, .src = "10.0.2.2", .dport = 22, .flags = T_SYN))->sport;
     CHECK(far_expect(&g.f, PKT(TCP, .src = "10.0.2.2", .dport = 22, .flags = T_SYN))->sport != port);
     expect_error(nat_forward_add(g.n, &f, &e), "this forward exists already");
+    CHECK(strstr(info(), "UNIX[HOST_FORWARD] /tmp/test-nat-forward.sock to port 22"));
     CHECK(nat_forward_remove(g.n, &f, &e));
     CHECK(stat(f.host_path, &st) < 0);
     close(one);
@@ -459,6 +461,33 @@ static void a_removed_tcp_forward_can_be_added_again_at_once(void **state)
         close(fd);
         far_drain(&g.f);
     }
+    end();
+}
+
+/* A listening socket that nobody accepts from is ready for ever: it is looked at again in a second. */
+static void without_descriptors_connections_wait(void **state)
+{
+    struct rlimit before, few;
+    int fd, spare;
+
+    (void)state;
+    begin();
+    CHECK(add(false, "", 2222, "", 22));
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    spare = dup(0);
+    close(spare);
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = before;
+    few.rlim_cur = (rlim_t)spare;
+    setrlimit(RLIMIT_NOFILE, &few);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(2222), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(!connect(fd, (struct sockaddr *)&a, sizeof a));
+    world_run(&g.w);
+    setrlimit(RLIMIT_NOFILE, &before);
+    far_expect_none(&g.f);
+    world_advance(&g.w, NS_PER_SEC);
+    far_expect(&g.f, PKT(TCP, .dport = 22, .flags = T_SYN));
+    close(fd);
     end();
 }
 
@@ -602,6 +631,7 @@ static void wrong_guestfwds_are_refused(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
         expect_error(nat_guestfwd_add(g.n, addr(rows[i].addr), rows[i].port, rows[i].target, &e), rows[i].error);
     CHECK(nat_guestfwd_add(g.n, addr("10.0.2.9"), 80, "cmd:true", &e));
+    CHECK(strstr(info(), "guestfwd 10.0.2.9:80 to cmd:true"));
     expect_error(nat_guestfwd_add(g.n, addr("10.0.2.9"), 80, "cmd:true", &e), "one already");
     struct net_addr a = addr("10.0.2.9");
     CHECK_EQ(nat_guestfwd_open(g.n, &a, 81), -1);
@@ -626,6 +656,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(there_is_a_largest_number_of_forwards),
         cmocka_unit_test(a_removed_tcp_forward_can_be_added_again_at_once),
+        cmocka_unit_test(without_descriptors_connections_wait),
         cmocka_unit_test(guestfwd_leads_to_a_tcp_port),
         cmocka_unit_test(guestfwd_leads_to_a_unix_socket),
         cmocka_unit_test(guestfwd_runs_a_program_for_each_connection),

@@ -156,6 +156,49 @@ static void replies_hold_no_bytes_of_the_heap(void **state)
     end();
 }
 
+/* CVE-2020-10756: libslirp's reply to an IPv6 echo was as long as the header said, not as the packet was. */
+static void icmp6_echo_longer_than_its_packet(void **state)
+{
+    (void)state;
+    begin();
+    far_send(&g.f, ECHO6("fec0::2", 1, 1, .ip_len = 1000, TEXT("x")));
+    far_send(&g.f, ECHO6("fec0::2", 1, 1, .ip_len = 10, TEXT("x")));
+    far_send(&g.f, ECHO4("10.0.2.2", 1, 1, .ip_len = 1000, TEXT("x")));
+    far_send(&g.f, ECHO4("10.0.2.2", 1, 1, .ip_len = 30, TEXT("x")));
+    far_expect_none(&g.f);
+    CHECK_EQ(g.n->bad_packets, 4);
+    end();
+}
+
+static unsigned lines_of(const char *path)
+{
+    char line[256];
+    unsigned n = 0;
+    FILE *f = fopen(path, "r");
+
+    while (f && fgets(line, sizeof line, f))
+        n++;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* No privilege, so none to be misused: the tables of raw sockets of this namespace have their headings only. */
+static void icmp_raw_sockets_are_never_used(void **state)
+{
+    (void)state;
+    need_ns();
+    begin();
+    far_send(&g.f, ECHO4("192.0.2.7", 1, 1, TEXT("x")));
+    far_expect(&g.f, REPLY4("192.0.2.7", 1, 1, TEXT("x")));
+    far_send(&g.f, ECHO6("2001:db8::1", 1, 1, TEXT("x")));
+    far_expect(&g.f, REPLY6("2001:db8::1", 1, 1, TEXT("x")));
+    CHECK_EQ(lines_of("/proc/thread-self/net/raw"), 1);
+    CHECK_EQ(lines_of("/proc/thread-self/net/raw6"), 1);
+    CHECK_EQ(lines_of("/proc/thread-self/net/icmp"), 2); /* what it has instead */
+    end();
+}
+
 static void targets_that_nobody_may_reach(void **state)
 {
     (void)state;
@@ -613,6 +656,37 @@ static void a_probe_without_an_answer_is_no_reply(void **state)
     end_without_sockets();
 }
 
+/* A far end that drops connections, but says that its UDP port is closed, or answers there. */
+static void udp_alone_is_enough_for_a_probe(void **state)
+{
+    int tcp, udp, fill[3];
+    struct sockaddr_in from;
+    socklen_t len = sizeof from;
+    char byte;
+
+    (void)state;
+    need_ns();
+    begin_without_sockets();
+    tcp = bound(SOCK_STREAM, "192.0.2.7", 443);
+    CHECK(listen(tcp, 0) == 0);
+    for (unsigned i = 0; i < 3; i++)
+        fill[i] = connecting("192.0.2.7", 443);
+    far_send(&g.f, ECHO4("192.0.2.7", 1, 5, TEXT("x")));
+    far_expect(&g.f, REPLY4("192.0.2.7", 1, 5, TEXT("x")));
+    udp = bound(SOCK_DGRAM, "192.0.2.7", 33434 + 6);
+    far_send(&g.f, ECHO4("192.0.2.7", 1, 6, TEXT("y")));
+    far_expect_none(&g.f);
+    CHECK_EQ(recvfrom(udp, &byte, 1, 0, (struct sockaddr *)&from, &len), 1);
+    CHECK_EQ(sendto(udp, "", 0, 0, (struct sockaddr *)&from, len), 0);
+    far_expect(&g.f, REPLY4("192.0.2.7", 1, 6, TEXT("y")));
+    CHECK_EQ(counts().sockets, 0);
+    close(udp);
+    close(tcp);
+    for (unsigned i = 0; i < 3; i++)
+        close(fill[i]);
+    end_without_sockets();
+}
+
 static void probes_have_a_cap_and_an_end(void **state)
 {
     (void)state;
@@ -634,6 +708,8 @@ int main(void)
         cmocka_unit_test(the_gateway_answers_pings),
         cmocka_unit_test(wrong_icmp_is_dropped),
         cmocka_unit_test(replies_hold_no_bytes_of_the_heap),
+        cmocka_unit_test(icmp6_echo_longer_than_its_packet),
+        cmocka_unit_test(icmp_raw_sockets_are_never_used),
         cmocka_unit_test(targets_that_nobody_may_reach),
         cmocka_unit_test(pings_go_through_with_identifier_sequence_and_data),
         cmocka_unit_test(large_pings_go_through),
@@ -650,6 +726,7 @@ int main(void)
         cmocka_unit_test(a_probe_meets_what_the_echo_would_have_met),
         cmocka_unit_test(without_icmp_sockets_a_probe_answers_and_says_so),
         cmocka_unit_test(a_probe_without_an_answer_is_no_reply),
+        cmocka_unit_test(udp_alone_is_enough_for_a_probe),
         cmocka_unit_test(probes_have_a_cap_and_an_end),
     };
 

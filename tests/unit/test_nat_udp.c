@@ -1,10 +1,12 @@
 /* UDP through the gateway, with real sockets as peers, in a network namespace of the test's own: see net_ns.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -221,7 +223,8 @@ static void an_answer_larger_than_the_mtu_comes_in_fragments(void **state)
     end();
 }
 
-static void wrong_udp_headers_are_dropped(void **state)
+/* CVE-2021-3592 to -3595: libslirp took a datagram's length for its packet's. */
+static void udp_length_underflow_and_other_wrong_headers(void **state)
 {
     int fd;
 
@@ -250,6 +253,28 @@ static void wrong_udp_headers_are_dropped(void **state)
     CHECK_EQ(got(fd)->len, 2);
     far_expect_none(&g.f);
     close(fd);
+    end();
+}
+
+/* libslirp rewrote what looked like talk or CU-SeeMe (CVE-2019-6778, CVE-2020-7039: beyond its buffer). */
+static void emulated_protocols_are_left_out(void **state)
+{
+    static const uint16_t ports[] = {517, 518, 7648, 7649, 21, 113, 6667};
+
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < ARRAY_LEN(ports); i++) {
+        int fd = peer("192.0.2.7", ports[i]);
+        const struct seen *s;
+
+        far_send(&g.f, PKT(UDP, .dst = "192.0.2.7", .sport = ports[i], .dport = ports[i], DATA(data, 100)));
+        s = got(fd);
+        CHECK_EQ(s->len, 100);
+        CHECK(!memcmp(s->bytes, data, 100));
+        send_to(fd, &s->from, data, 84);
+        far_expect(&g.f, PKT(UDP, .sport = ports[i], .dport = ports[i], DATA(data, 84)));
+        close(fd);
+    }
     end();
 }
 
@@ -554,6 +579,47 @@ static void a_guests_segments_arrive_as_datagrams(void **state)
     end();
 }
 
+static void set_lo_mtu(int mtu)
+{
+    struct ifreq r = {.ifr_name = "lo", .ifr_mtu = mtu};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    if (ioctl(fd, SIOCSIFMTU, &r) < 0)
+        fail_msg("mtu of lo: %s", strerror(errno));
+    close(fd);
+}
+
+/* The host's kernel cuts nothing up that is larger than its own next hop takes. */
+static void segments_larger_than_the_hosts_mtu_go_one_by_one(void **state)
+{
+    int fd;
+
+    (void)state;
+    begin_with(&(struct nat_config){.mtu = 9000});
+    g.f.port.mtu = 9000;
+    set_lo_mtu(1280);
+    fd = peer("192.0.2.7", 7000);
+    for (unsigned round = 0; round < 2; round++) {
+        far_send(&g.f, PKT(UDP, .dst = "192.0.2.7", .sport = 1000, .dport = 7000, .gso_size = 2000, DATA(data, 9000)));
+        for (size_t at = 0; at < 9000; at += 2000) {
+            const struct seen *s = got(fd);
+
+            CHECK_EQ(s->len, at < 8000 ? 2000 : 1000);
+            CHECK(!memcmp(s->bytes, data + at, s->len));
+        }
+        expect_nothing(fd);
+    }
+    /* not to be cut up: the guest is told, for each */
+    far_send(&g.f, PKT(UDP, .dst = "192.0.2.7", .sport = 1000, .dport = 7000, .df = true, .gso_size = 2000,
+                       DATA(data, 9000)));
+    far_expect(&g.f, PKT(ICMP, .src = "10.0.2.2", .type = 3, .code = 4, .rest = 1280));
+    CHECK_EQ(got(fd)->len, 1000); /* the last one fits */
+    set_lo_mtu(65536);
+    far_drain(&g.f);
+    close(fd);
+    end();
+}
+
 /* count datagrams of `segment` bytes of data, in one call when the host can. */
 static void burst(int fd, const struct sockaddr_storage *to, uint16_t segment, size_t len)
 {
@@ -755,7 +821,8 @@ int main(void)
         cmocka_unit_test(the_same_by_ipv6),
         cmocka_unit_test(datagrams_of_every_size_go_through),
         cmocka_unit_test(an_answer_larger_than_the_mtu_comes_in_fragments),
-        cmocka_unit_test(wrong_udp_headers_are_dropped),
+        cmocka_unit_test(udp_length_underflow_and_other_wrong_headers),
+        cmocka_unit_test(emulated_protocols_are_left_out),
         cmocka_unit_test(one_guest_port_is_one_port_to_everyone),
         cmocka_unit_test(two_guests_with_one_port_are_told_apart),
         cmocka_unit_test(flows_end_after_two_minutes_without_traffic),
@@ -769,6 +836,7 @@ int main(void)
         cmocka_unit_test(no_route_is_told_to_the_guest),
         cmocka_unit_test(hops_and_class_of_service_are_kept),
         cmocka_unit_test(a_guests_segments_arrive_as_datagrams),
+        cmocka_unit_test(segments_larger_than_the_hosts_mtu_go_one_by_one),
         cmocka_unit_test(a_burst_reaches_the_guest_whole_or_in_segments),
         cmocka_unit_test(what_finds_no_room_waits_and_keeps_its_order),
         cmocka_unit_test(other_flows_wait_too_and_go_on),
