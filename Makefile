@@ -166,7 +166,7 @@ bench-net:
 	@GUISE=$(B)/guise tests/bench/net.sh
 
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC) tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c))
+FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC) tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c)) tests/unit/net_ns.c
 FUZZ := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 SECONDS ?= 60
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -O1 -g -DGUISE_DEBUG -fsanitize=fuzzer-no-link,address,undefined -pthread
