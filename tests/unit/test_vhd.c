@@ -101,9 +101,9 @@ static void the_size_goes_by_the_program_that_made_it(void **state)
 {
     static const struct {
         const char *creator;
-        bool by_size;
-    } cases[] = {{"vpc ", false}, {"qemu", false}, {"qem2", true},  {"win ", true},
-                 {"d2v ", true},  {"tap\0", true}, {"wa\0\0", true}};
+        bool by_size, ours_alone; /* Debian 12's qemu-img does not know the last one yet */
+    } cases[] = {{"vpc ", false, false}, {"qemu", false, false},  {"qem2", true, false},   {"win ", true, false},
+                 {"d2v ", true, false},  {"tap\0", true, false}, {"wa\0\0", true, true}};
     uint8_t f[512];
 
     (void)state;
@@ -121,6 +121,10 @@ static void the_size_goes_by_the_program_that_made_it(void **state)
         patch("c.vhd", -512, SEEK_END, f, sizeof f);
         img = img_open("c.vhd", "vpc", true);
         CHECK_EQ(img->size, cases[i].by_size ? 7 * MB + 512 : chs);
+        if (cases[i].ours_alone) {
+            image_close(img);
+            continue;
+        }
         info = sh_out("qemu-img info -f vpc c.vhd");
         snprintf(want, sizeof want, "(%llu bytes)", (unsigned long long)img->size);
         if (!strstr(info, want))
