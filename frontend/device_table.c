@@ -25,6 +25,8 @@
     "size,tx,x-txtimer,x-txburst,x-mtu-bypass-backend,failover,ioeventfd"
 #define E1000E_PROPS "netdev,mac,subsys_ven,subsys,disable_vnet_hdr,init-vet,migrate-timadj"
 
+#define GPU_PROPS "max_outputs,xres,yres,edid,max_hostmem"
+
 static const struct device_type types[] = {
     {"virtio-blk-device", DEVICE_BLK, TRANSPORT_MMIO, false, BLK_PROPS, "disk on virtio-mmio"},
     {"virtio-blk-pci", DEVICE_BLK, TRANSPORT_PCI, false, BLK_PROPS, "disk on PCI"},
@@ -45,6 +47,9 @@ static const struct device_type types[] = {
     {"virtio-serial-pci", DEVICE_SERIAL, TRANSPORT_PCI, false, SERIAL_PROPS, "controller of ports, PCI"},
     {"virtio-serial-pci-non-transitional", DEVICE_SERIAL, TRANSPORT_PCI, true, SERIAL_PROPS, NULL},
     {"virtio-serial", DEVICE_SERIAL, TRANSPORT_PCI, false, SERIAL_PROPS, NULL},
+    {"virtio-gpu-device", DEVICE_GPU, TRANSPORT_MMIO, true, GPU_PROPS, "screen on virtio-mmio"},
+    {"virtio-gpu-pci", DEVICE_GPU, TRANSPORT_PCI, true, GPU_PROPS, "screen on PCI"},
+    {"virtio-gpu", DEVICE_GPU, TRANSPORT_PCI, true, GPU_PROPS, NULL},
     {"virtconsole", DEVICE_CONSOLE, TRANSPORT_PORT, false, PORT_PROPS, "console port (hvc0, ...)"},
     {"virtserialport", DEVICE_PORT, TRANSPORT_PORT, false, PORT_PROPS, "named port (/dev/virtio-ports/NAME)"},
 };
@@ -71,7 +76,8 @@ static const struct {
     {"virtio-scsi", "SCSI is not there yet; use virtio-blk-device or virtio-blk-pci"},
     {"scsi-", "SCSI is not there yet; use virtio-blk-device or virtio-blk-pci"},
     {"nvme-subsys", "NVMe subsystems are not there yet; use nvme and nvme-ns"},
-    {"virtio-gpu", "displays are not there yet"},
+    {"virtio-gpu-", "3D is not there yet; virtio-gpu-pci and virtio-gpu-device are"},
+    {"virtio-vga", "VGA is not there; virtio-gpu-pci is"},
     {"VGA", "displays are not there yet"},
     {"bochs-display", "displays are not there yet"},
     {"ramfb", "displays are not there yet"},

@@ -15,6 +15,7 @@ enum device_kind {
     DEVICE_NVME_NS,
     DEVICE_NET,
     DEVICE_E1000E,
+    DEVICE_GPU,
 };
 enum device_transport {
     TRANSPORT_MMIO,

@@ -16,7 +16,7 @@
 #include "frontend/monitor.h"
 #include "frontend/mux.h"
 
-enum { DEVICES_MAX = 160, NAME_LEN = 40 };
+enum { DEVICES_MAX = 160, NAME_LEN = 40, DISPLAYS_MAX = 32 };
 
 /* Why vCPUs stand still. */
 enum { HALT_STOPPED = 1, HALT_REQUEST = 2, HALT_RESET = 4, HALT_END = 8 };
@@ -75,7 +75,10 @@ struct machine {
     bool slot_used[8];
     struct device *flash[2];
 
-    struct block *block[CONFIG_MAX]; /* of config->drive */
+    struct block *block[CONFIG_MAX];       /* of config->drive */
+    struct display *display[DISPLAYS_MAX]; /* the devices' */
+    unsigned displays;
+
     struct drive_link drive_link[CONFIG_MAX];
     struct snap_job snap;
     struct net_link net[CONFIG_MAX]; /* of config->net */
@@ -139,6 +142,9 @@ bool device_pci_addr(const struct device_config *d, int *devfn, struct err *e); 
 /* machine_disks.c */
 struct virtio_dev *machine_make_blk(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 bool machine_build_nvme(struct machine *m, const struct device_config *d, const char *name, struct err *e);
+/* machine_display.c: a device's screen joins the list that machine_displays walks */
+bool machine_add_display(struct machine *m, struct display *d, struct err *e);
+struct virtio_dev *machine_make_gpu(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 /* machine_nic.c */
 struct virtio_dev *machine_make_net(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 bool machine_build_e1000e(struct machine *m, const struct device_config *d, const char *name, struct err *e);

@@ -161,10 +161,12 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
                                               struct err *) = {[DEVICE_BLK] = machine_make_blk,
                                                                [DEVICE_RNG] = make_rng,
                                                                [DEVICE_SERIAL] = make_serial,
-                                                               [DEVICE_NET] = machine_make_net};
+                                                               [DEVICE_NET] = machine_make_net,
+                                                               [DEVICE_GPU] = machine_make_gpu};
     static const char *const names[] = {
         [DEVICE_BLK] = "virtio-blk", [DEVICE_RNG] = "virtio-rng", [DEVICE_SERIAL] = "virtio-serial",
-        [DEVICE_NVME] = "nvme",      [DEVICE_NET] = "virtio-net", [DEVICE_E1000E] = "e1000e"};
+        [DEVICE_NVME] = "nvme",      [DEVICE_NET] = "virtio-net", [DEVICE_E1000E] = "e1000e",
+        [DEVICE_GPU] = "virtio-gpu"};
     const char *id = device_prop(d, "id");
     unsigned self = (unsigned)(d - m->config->device);
     const char *name =

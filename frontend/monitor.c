@@ -165,6 +165,8 @@ static const struct monitor_row commands[] = {
     {"net_set", "NET [drop=1%,delay=10ms,jitter=,rate=100mbit,reorder=,duplicate=,seed=|off]",
      "impair a network, or show how it is", monitor_net_set},
     {"net_capture", "NET start FILE [FILTER]|stop [FILE]", "record frames as pcapng", monitor_net_capture},
+    {"screendump", "FILE [-f ppm|png] [DEVICE [HEAD]]", "a picture of the screen; PNG when FILE ends so",
+     monitor_screendump},
     {"quit|q", NULL, "end the emulator", cmd_quit},
     {0},
 };

@@ -48,6 +48,9 @@ void monitor_hostfwd_remove(struct machine *m, char *args, FILE *out);
 void monitor_set_link(struct machine *m, char *args, FILE *out);
 void monitor_net_set(struct machine *m, char *args, FILE *out);
 void monitor_net_capture(struct machine *m, char *args, FILE *out);
+/* monitor_display.c: the screens */
+void monitor_info_displays(struct machine *m, char *args, FILE *out);
+void monitor_screendump(struct machine *m, char *args, FILE *out);
 char *monitor_word(char **p); /* the next word of *p, cut out; NULL: none */
 void monitor_examine(struct machine *m, char *args, bool physical, FILE *out);
 

@@ -305,6 +305,7 @@ const struct monitor_row monitor_info_rows[] = {
     {"network|net", "[-v] [NET]", "the networks: adapters, cables, leases, counters; -v: each flow",
      monitor_info_network},
     {"usernet", NULL, "forwards and connections of NATs, as QEMU lists them", monitor_info_usernet},
+    {"displays", NULL, "the screens", monitor_info_displays},
     {"chardev", NULL, "the character devices", info_chardev},
     {0},
 };

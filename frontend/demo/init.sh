@@ -14,6 +14,9 @@ while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules
 if grep -qs 0x10d3 /sys/bus/pci/devices/*/device; then
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.e1000e
 fi
+if grep -qs 0x0010 /sys/bus/virtio/devices/*/device; then # a screen
+    while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.gpu
+fi
 nvme=
 if grep -qs 0x010802 /sys/bus/pci/devices/*/class; then
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.nvme

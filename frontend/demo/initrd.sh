@@ -38,5 +38,7 @@ list=$tmp/modules.nvme # loaded where there is such a controller
 need nvme
 list=$tmp/modules.e1000e
 need e1000e
+list=$tmp/modules.gpu
+need virtio_gpu
 (cd "$tmp" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$out.new"
 mv "$out.new" "$out"

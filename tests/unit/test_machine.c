@@ -166,6 +166,32 @@ static void add_word(void *arg, const char *word)
     strcat(list, ",");
 }
 
+/* A guest that has not started has dark screens. */
+static void screens_are_listed_and_pictured(void **state)
+{
+    struct machine_config *c = malloc(sizeof *c);
+    struct err e = {{0}};
+    char line[512];
+
+    (void)state;
+    snprintf(line, sizeof line,
+             "-nographic -serial none -monitor none -bios none -m 16M -S -kernel %s -device "
+             "virtio-gpu-pci,id=wall,max_outputs=2,xres=640,yres=480,max_hostmem=16M -device virtio-gpu-device,edid=off",
+             PROGRAM("screens", LUI_T0_TEST, SPIN));
+    stopped = make(c, line, &e);
+    if (!stopped)
+        fail_msg("%s", e.msg);
+    expect("info displays", "0: wall, dark\n1: wall.1, dark\n2: virtio-gpu.1, dark\n");
+    expect("screendump", "expected: screendump FILE");
+    expect("screendump /nonexistent/x.png -f gif", "expected: screendump FILE");
+    expect("screendump /nonexistent/x.ppm", "the display is dark");
+    expect("screendump -f png /nonexistent/x wall 1", "the display is dark");
+    expect("screendump /nonexistent/x wall 2", "no such display");
+    expect("info devices wall", "scanout 1: monitor 640x480");
+    machine_free(stopped);
+    free(c);
+}
+
 static void monitor_commands(void **state)
 {
     struct machine_config *c = malloc(sizeof *c);
@@ -197,6 +223,7 @@ static void monitor_commands(void **state)
     expect("info mem", "No translation");
     expect("info tlb", "CPU#0:");
     expect("info irq", "serial0");
+    expect("screendump /nonexistent/x.ppm", "There is no console");
     expect("info devices", "serial0 (ns16550a) at 0x10000000");
     expect("info jit", "");
     expect("info nothing", "unknown command: 'info nothing'");
@@ -275,7 +302,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finisher_codes),   cmocka_unit_test(reset_reloads_the_program_and_keeps_other_ram),
         cmocka_unit_test(semihosting_exit), cmocka_unit_test(two_machines_in_one_process),
-        cmocka_unit_test(monitor_commands), cmocka_unit_test(bad_input_gives_one_line),
+        cmocka_unit_test(monitor_commands),
+        cmocka_unit_test(screens_are_listed_and_pictured), cmocka_unit_test(bad_input_gives_one_line),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
