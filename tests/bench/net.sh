@@ -18,18 +18,9 @@ tmp=$(mktemp -d)
 server=
 trap 'rm -rf "$tmp"; [ -z "$server" ] || kill "$server"' EXIT INT TERM
 ${CC:-gcc} -O2 -pthread -D_GNU_SOURCE -o "$tmp/net" "$here/net.c"
-mkdir -p "$tmp/x/bin" "$tmp/x/lib/net"
+mkdir -p "$tmp/x/bin"
 riscv64-linux-gnu-gcc -O2 -static -pthread -D_GNU_SOURCE -o "$tmp/x/bin/net" "$here/net.c"
-for m in failover net_failover virtio_net; do
-    xz -dc "$(find "$cache/unpacked/usr/lib/modules" -name "$m.ko.xz")" >"$tmp/x/lib/net/$m.ko"
-done
-cat >"$tmp/script" <<EOF2
-for m in failover net_failover virtio_net; do insmod /lib/net/\$m.ko; done
-ip link set eth0 up
-ip addr add 10.0.2.15/24 dev eth0
-ip route add default via 10.0.2.2
-net 10.0.2.2 $port $seconds
-EOF2
+echo "net 10.0.2.2 $port $seconds" >"$tmp/script" # the RAM disk's init has set up eth0 by DHCP
 "$top/frontend/demo/initrd.sh" "$cache/unpacked" "$tmp/initrd" "$tmp/script"
 (cd "$tmp/x" && find . | cpio -o -H newc -R 0:0 --quiet) >>"$tmp/initrd"
 "$tmp/net" $port &
