@@ -86,6 +86,10 @@ const char *nat_domain(const struct nat *n);
 /* name is in the domain or in "guise": its first part to label; false: it is not, or it has more parts before. */
 bool nat_domain_strip(const struct nat *n, const char *name, char label[64]);
 
+enum { TFTP_NAME_MAX = 512 };
+/* The regular file of that name beneath the folder root, to be read; -1: there is none that may be. */
+int tftp_open(int root, const char *name);
+
 /* A UDP datagram to a guest. mac NULL: looked up, or that of the group. false: no room at the far end. */
 bool svc_send(struct nat *n, const struct net_addr *src, uint16_t sport, const struct net_addr *dst, uint16_t dport,
               const uint8_t *mac, const void *data, size_t len);

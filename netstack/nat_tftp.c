@@ -6,18 +6,14 @@
  * so that files may be larger than 65535 blocks, as clients expect since RFC 2348. Lost packets: the guest asks again by
  * acknowledging the last it has; when it is silent the last window is sent again, TRIES times.
  *
- * Nothing outside the folder is reachable: the kernel resolves the name beneath the folder's descriptor and refuses ".."
- * and links that lead out (openat2); where it cannot, each component is opened by itself and links are refused.
- * Only regular files are read.
+ * Nothing outside the folder is reachable (nat_tftp_file.c), and only regular files are read.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "netstack/nat_svc.h"
@@ -51,6 +47,8 @@ struct session {
     size_t reply_len;
     unsigned tries;
     uint64_t used;
+    uint64_t request; /* hash of it */
+    bool heard;       /* the guest answered, so it knows our port */
     struct timer timer;
 };
 
@@ -110,45 +108,6 @@ void nat_tftp_free(struct nat_tftp *t)
 }
 
 /* --- files ---------------------------------------------------------------------------------------------------------- */
-
-/* Component by component, no links: for kernels without openat2. */
-static int open_by_steps(int root, char *path)
-{
-    int dir = fcntl(root, F_DUPFD_CLOEXEC, 0);
-
-    for (char *rest = path, *name; dir >= 0 && (name = strsep(&rest, "/"));) {
-        int flags = (rest ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK) | O_NOFOLLOW | O_CLOEXEC, next;
-
-        if (!*name || !strcmp(name, "."))
-            continue; /* a folder, if it is the last: refused by the caller */
-        next = strcmp(name, "..") != 0 ? openat(dir, name, flags) : -1;
-        close(dir);
-        dir = next;
-    }
-    return dir;
-}
-
-/* A regular file beneath the folder, -1: none. */
-static int open_beneath(int root, const char *name)
-{
-    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, /* a FIFO must not hold us */
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    char path[REQUEST_MAX];
-    struct stat st;
-    int fd;
-
-    snprintf(path, sizeof path, "%s", name + strspn(name, "/"));
-    if (!*path)
-        return -1;
-    fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) /* EPERM: a filter that does not know the call */
-        fd = open_by_steps(root, path);
-    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
 
 /*
  * The next block of the file, converted, into out; *at and the pending byte move on. Netascii: line feeds become CR LF,
@@ -413,7 +372,18 @@ static struct session *session_begin(struct nat_tftp *t, const struct nat_ip *ip
     return s;
 }
 
-static void read_file(struct nat_tftp *t, const struct nat_ip *ip, uint16_t port, const struct request *r)
+/* FNV-1a (Fowler, Noll, Vo): only to know a request again. */
+static uint64_t hash_of(const char *b, size_t n)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (uint8_t)b[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static void read_file(struct nat_tftp *t, const struct nat_ip *ip, uint16_t port, const struct request *r,
+                      uint64_t hash)
 {
     bool netascii = !strcasecmp(r->mode, "netascii");
     struct session *s;
@@ -423,29 +393,47 @@ static void read_file(struct nat_tftp *t, const struct nat_ip *ip, uint16_t port
         send_error(t->n, ip, PORT_TFTP, port, ERR_ILLEGAL, "only octet and netascii");
         return;
     }
-    fd = open_beneath(t->root, r->file);
+    fd = tftp_open(t->root, r->file);
     if (fd < 0) {
         send_error(t->n, ip, PORT_TFTP, port, ERR_NOT_FOUND, "no such file");
         return;
     }
     s = session_begin(t, ip, port, fd);
     s->netascii = netascii;
+    s->request = hash;
     negotiate(s, r);
     send_again(s);
+}
+
+/* The guest asks again, our first packet being on its way or lost: it would not know a second session's port from the first's. */
+static bool asked_again(struct nat_tftp *t, const struct nat_ip *ip, uint16_t port, uint64_t hash)
+{
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        struct session *s = &t->session[i];
+
+        if (s->fd >= 0 && s->port == port && net_addr_equal(&s->guest, &ip->src) && s->request == hash && !s->heard) {
+            send_again(s);
+            return true;
+        }
+    }
+    return false;
 }
 
 static void requested(struct nat_tftp *t, const struct nat_ip *ip, uint16_t port, const struct packet *p)
 {
     char buf[REQUEST_MAX];
     size_t n = packet_copy(p, 0, buf, sizeof buf);
+    uint64_t hash = hash_of(buf, n);
     struct request r;
 
+    if (asked_again(t, ip, port, hash))
+        return;
     if (n >= 2 && ld16be(buf) == OP_WRQ)
         send_error(t->n, ip, PORT_TFTP, port, ERR_ACCESS, "read only");
     else if (n < 2 || ld16be(buf) != OP_RRQ || !read_request(&r, buf + 2, buf + n))
         send_error(t->n, ip, PORT_TFTP, port, ERR_ILLEGAL, "not a request");
     else
-        read_file(t, ip, port, &r);
+        read_file(t, ip, port, &r, hash);
 }
 
 /* --- acknowledgements ----------------------------------------------------------------------------------------------- */
@@ -492,6 +480,7 @@ static bool in_session(struct nat_tftp *t, const struct nat_ip *ip, uint16_t spo
             !net_addr_equal(&s->server, &ip->dst))
             continue;
         s->used = ++t->used;
+        s->heard = true;
         if (n >= 4 && ld16be(b) == OP_ACK)
             acknowledged(s, ld16be(b + 2));
         else if (n >= 2 && ld16be(b) == OP_ERROR)

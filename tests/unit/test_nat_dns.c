@@ -687,7 +687,7 @@ static void what_is_no_question_is_answered_so_or_not_at_all(void **state)
 
 static void names_cut_short_or_that_loop_are_refused(void **state)
 {
-    uint8_t b[512];
+    uint8_t b[512] = {0};
     size_t n = query(b, 3, "example.org", A);
     struct upstream u;
 
