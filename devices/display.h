@@ -44,7 +44,7 @@ struct display;
 
 /* What a device may be asked; any thread, no locks held. All may be NULL. */
 struct display_ops {
-    /* The viewer has so much room: a device that can tells its guest (EDID). 0 x 0: nobody looks at this scanout any more. */
+    /* The viewer has so much room: a device that can tells its guest (EDID). 0 x 0: nobody looks at this one any more. */
     void (*resize)(void *dev, uint32_t width, uint32_t height, uint32_t mm_width, uint32_t mm_height);
     /*
      * For surfaces that the guest draws into without a word (framebuffers): look now for what has changed, and report it
@@ -93,8 +93,8 @@ struct display_update {
 
 /*
  * Begin to look. True when anything is new: then the display's lock is held until display_end and the surface's memory
- * stays; keep it short. False: nothing is held, u says what was there, without pixels; display_end is allowed. Rectangles lie inside the
- * surface. display_read converts one to XRGB8888 rows of out_stride bytes (the x byte is of no meaning).
+ * stays; keep it short. False: nothing is held, u says what was there, without pixels; display_end is allowed.
+ * Rectangles lie inside the surface. display_read converts one to XRGB8888 rows of out_stride bytes (the x byte is of no meaning).
  */
 bool display_begin(struct display *d, struct display_viewer *v, struct display_update *u);
 void display_read(const struct surface *s, const struct display_rect *r, uint32_t *out, size_t out_stride);

@@ -1,8 +1,9 @@
 /*
- * The device of virtio-gpu: two queues, its configuration space, its monitors, reset and restore; see virtio_gpu_parts.h.
+ * The device of virtio-gpu: two queues, its configuration space, its monitors, reset and restore; see
+ * virtio_gpu_parts.h.
  *
- * Commands are executed where the guest notifies, so that a frame is in place when the guest goes on. A kick has a budget of
- * bytes; what is left goes on from the loop. A monitor's size comes from outside and passes the input gate.
+ * Commands are executed where the guest notifies, so that a frame is in place when the guest goes on. A kick has a
+ * budget of bytes; what is left goes on from the loop. A monitor's size comes from outside and passes the input gate.
  */
 #include "devices/virtio_gpu.h"
 

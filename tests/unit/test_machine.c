@@ -189,6 +189,7 @@ static void screens_are_listed_and_pictured(void **state)
     expect("screendump /nonexistent/x wall 2", "no such display");
     expect("info devices wall", "scanout 1: monitor 640x480");
     machine_free(stopped);
+    config_free(c);
     free(c);
 }
 
