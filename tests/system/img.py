@@ -82,6 +82,7 @@ def same_text(text):
     except ValueError:
         text = TIMES.sub(r"\1", text)
         text = LAYOUT.sub("", DATES.sub("DATE", text))
+        text = re.sub(r" 0+:(\d\d:\d\d\.)", r" 0:\1", text) if OLD else text
         return re.sub(" +", " ", text.replace("VM SIZE", "VM_SIZE").replace("VM CLOCK", "VM_CLOCK")) if OLD else text
     if isinstance(value, list) and value and "start" in value[0]:
         return merged(value)
