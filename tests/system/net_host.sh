@@ -145,7 +145,7 @@ make_veth
 for i in $(seq 50); do
     in_guest ping -c 1 -W 1 10.9.0.1 >"$tmp/ping" 2>&1 && break
 done
-in_guest ping -c 1 -W 1 10.9.0.1 >"$tmp/ping" 2>&1
+in_guest ping -c 3 -W 5 10.9.0.1 >"$tmp/ping" 2>&1
 ok $? "an adapter that went away is used again when it is back" "$tmp/ping"
 leave
 ok $? "and all ends well" "$tmp/err"
