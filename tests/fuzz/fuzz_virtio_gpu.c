@@ -84,14 +84,16 @@ static void send(unsigned q, uint32_t len, uint32_t room)
     wr(0x050, q);
 }
 
-/* Mostly small, sometimes at an edge. */
+/* Mostly very small, sometimes at an edge. */
 static uint32_t number(struct vf_in *in)
 {
     static const uint32_t edges[] = {UINT32_MAX, 0x80000000, 0x40000000, 0x10000,       16385,
                                      16384,      512,        4096,       UINT32_MAX - 3};
     uint32_t b = vf_take(in, 1);
 
-    return b < 0xf0 ? b % 80 : edges[b % ARRAY_LEN(edges)];
+    if (b < 0xa0)
+        return b % 4; /* so that ids are met again */
+    return b < 0xf4 ? b % 80 : edges[b % ARRAY_LEN(edges)];
 }
 
 static void command(struct vf_in *in)
@@ -107,7 +109,7 @@ static void command(struct vf_in *in)
     for (unsigned at = 24; at < 56; at += 4)
         st32(p + at, number(in));
     if (type == 0x101) { /* a format, and often a cursor's size */
-        st32(p + 28, ld32(p + 28) % 5);
+        st32(p + 28, 1 + ld32(p + 28) % 5);
         if (how & 2) {
             st32(p + 32, 64);
             st32(p + 36, 64);
