@@ -207,6 +207,7 @@ enum nat_unreach nat_unreach_of(int error)
     switch (error) {
     case ECONNREFUSED: return UNREACH_PORT;
     case ENETUNREACH:
+    case EAFNOSUPPORT: /* the host has no IPv6 */
     case ENETDOWN: return UNREACH_NET;
     case EACCES:
     case EPERM: return UNREACH_ADMIN;

@@ -102,9 +102,13 @@ static void udp_event(void *arg, int fd, unsigned events)
 {
     struct probe *b = arg;
     uint8_t byte;
+    int error;
+    socklen_t len = sizeof error;
 
     if (events & LOOP_HUP && errors(b))
         return;
+    if (events & LOOP_HUP) /* one without a packet in the queue would be reported for ever */
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (events & LOOP_IN && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
         alive(b);
 }

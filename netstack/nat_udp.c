@@ -93,12 +93,17 @@ static int open_socket(struct nat *n, int family)
     return fd;
 }
 
+/* NULL with errno. */
 static struct nat_udp_flow *begin(struct nat *n, const struct nat_ip *ip, uint16_t sport, uint32_t hash)
 {
     int family = ip->is4 ? AF_INET : AF_INET6, fd = open_socket(n, family);
-    struct nat_udp_sock *s = fd < 0 ? NULL : nat_udp_sock_new(n, fd, family);
-    struct nat_udp_flow *f = s ? calloc(1, sizeof *f) : NULL;
+    struct nat_udp_sock *s;
+    struct nat_udp_flow *f;
 
+    if (fd < 0)
+        return NULL;
+    s = nat_udp_sock_new(n, fd, family);
+    f = s ? calloc(1, sizeof *f) : NULL;
     if (f) {
         *f = (struct nat_udp_flow){.sock = s, .guest = ip->src, .guest_port = sport};
         s->flow = f;
@@ -108,6 +113,7 @@ static struct nat_udp_flow *begin(struct nat *n, const struct nat_ip *ip, uint16
     free(f);
     if (s)
         nat_udp_sock_free(s);
+    errno = ENOMEM;
     return NULL;
 }
 
@@ -294,8 +300,11 @@ static void to_world(struct nat *n, const struct nat_ip *ip, uint16_t sport, uin
     f = find_guest(n->udp, &ip->src, sport, hash);
     if (!f)
         f = begin(n, ip, sport, hash);
-    if (!f)
+    if (!f) { /* no descriptor, no memory: lost; no such family: there is no way */
+        if (errno == EAFNOSUPPORT)
+            nat_icmp_error(n, ip, UNREACH_NET, 0);
         return;
+    }
     f->peer = ip->dst;
     f->peer_port = dport;
     f->sent += p->len;
