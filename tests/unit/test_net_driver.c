@@ -1,7 +1,9 @@
 /* The packet driver against itself: what one far end builds the other decodes. Frames of known bytes come from RFCs and tshark. */
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "netstack/cable.h"
@@ -168,6 +170,74 @@ static void the_world_waits_for_real_sockets(void **state)
     end();
 }
 
+/* --- the judge is judged --------------------------------------------------------------------------------------------- */
+
+/*
+ * Whether the driver refuses the frame of p when its receiver can `can` and takes `mtu`. Tried in a child: a test that
+ * fails there goes on with the tests behind it (there are none) and ends with their number.
+ */
+static bool refused(const struct pkt *p, unsigned can, uint32_t mtu, unsigned spoil)
+{
+    int status = 0;
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (!pid) {
+        uint8_t *buf = malloc(NET_FRAME_MAX);
+        struct iovec iov = {buf, 0};
+        struct net_frame f = {.iov = &iov, .iovcnt = 1};
+
+        if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+            _exit(0);
+        f.len = iov.iov_len = far_build(&a, p, buf);
+        if (p->sum == SUM_PARTIAL || p->gso_size) {
+            f.flags = NET_CSUM_PARTIAL;
+            f.csum_start = 34;
+            f.csum_offset = p->kind == PKT_TCP ? 16 : 6;
+            f.gso = p->gso_size ? NET_GSO_TCP4 : NET_GSO_NONE;
+            f.gso_size = p->gso_size;
+        }
+        if (spoil)
+            buf[spoil] ^= 1;
+        got_free(got_decode(&f, mtu, can));
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status) != 0;
+}
+
+static void wrong_frames_are_refused(void **state)
+{
+    static const uint8_t data[2000];
+    const struct pkt *udp = PKT(UDP, .dst = "10.0.2.2", .dport = 1, DATA(data, 100));
+    const struct pkt *tcp = PKT(TCP, .dst = "10.0.2.2", .dport = 1, .flags = T_ACK, DATA(data, 2000), .gso_size = 1000);
+    const struct pkt *partial = PKT(UDP, .dst = "10.0.2.2", .dport = 1, DATA(data, 100), .sum = SUM_PARTIAL);
+
+    (void)state;
+    begin();
+    CHECK(!refused(udp, 0, 1500, 0));
+    CHECK(refused(udp, 0, 1500, 60)); /* a byte of the payload: the UDP sum */
+    CHECK(refused(udp, 0, 1500, 22)); /* the TTL: the IPv4 sum */
+    CHECK(refused(udp, 0, 127, 0));   /* the MTU */
+    CHECK(refused(udp, 0, 1500, 6));  /* a group address as source */
+    CHECK(refused(PKT(UDP, .dst = "10.0.2.2", .udp_len = 99, DATA(data, 100)), 0, 1500, 0));
+    CHECK(refused(PKT(UDP, .dst = "10.0.2.2", .ip_len = 200, DATA(data, 100)), 0, 1500, 0));
+    CHECK(refused(PKT(UDP, .dst = "fec0::2", .sum = SUM_ZERO), 0, 1500, 0)); /* RFC 8200, 8.1 */
+    CHECK(!refused(PKT(UDP, .dst = "10.0.2.2", .sum = SUM_ZERO), 0, 1500, 0));
+    CHECK(refused(PKT(TCP, .dst = "10.0.2.2", .sum = SUM_WRONG), 0, 1500, 0));
+    CHECK(refused(PKT(TCP, .dst = "10.0.2.2", .tcp_off = 60), 0, 1500, 0));
+    CHECK(refused(PKT(ICMP6, .dst = "fec0::2", .sum = SUM_WRONG), 0, 1500, 0));
+    CHECK(refused(PKT(ICMP, .dst = "10.0.2.2", .cut = 40), 0, 1500, 0));
+    CHECK(!refused(partial, NET_CAN_CSUM, 1500, 0));
+    CHECK(refused(partial, 0, 1500, 0));
+    CHECK(refused(partial, NET_CAN_CSUM, 1500, 40)); /* not the pseudo-header's sum */
+    CHECK(!refused(tcp, NET_CAN_ALL, 1500, 0));
+    CHECK(refused(tcp, NET_CAN_CSUM, 1500, 0));
+    CHECK(refused(tcp, NET_CAN_ALL, 1000, 0)); /* segments larger than the MTU */
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_refused_frame_is_told_when_there_is_room),
         cmocka_unit_test(a_frame_for_several_keeps_its_offload_fields),
         cmocka_unit_test(the_world_waits_for_real_sockets),
+        cmocka_unit_test(wrong_frames_are_refused), /* the last: see refused() */
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
