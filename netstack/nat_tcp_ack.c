@@ -190,6 +190,8 @@ static void advance(struct tcp_flow *f, uint32_t n, uint64_t now)
     f->retries = f->dupacks = 0;
     f->rxt_mark = f->nxt;
     f->later = 0;
+    f->tail_sent = false;
+    f->todo &= (uint8_t)~TODO_TAIL;
     sack_trim(f);
     if (f->loss && seq_le(f->recover, f->una))
         f->loss = LOSS_NONE;
@@ -204,7 +206,7 @@ static void advance(struct tcp_flow *f, uint32_t n, uint64_t now)
     f->rto_due = CLOCK_NEVER;
     if (f->una != f->nxt)
         tcp_timer_rto(f, now);
-    tcp_host_discard(f, f->una == f->nxt);
+    tcp_host_discard(f, f->una == f->nxt || !f->readable); /* the far peer may wait for this very room */
 }
 
 /* An acknowledgement of nothing new while something is on its way (RFC 5681, 2). */
@@ -240,32 +242,33 @@ static uint32_t holes_later(const struct tcp_flow *f)
 static bool take_sacks(struct tcp_flow *f, const struct tcp_seg *s)
 {
     bool again = f->loss && seq_lt(f->una, f->rxt), news;
-    uint32_t before = again ? holes_later(f) : 0;
+    uint32_t before = again ? holes_later(f) : 0, left;
 
     news = sack_input(f, s);
     if (!again || !news)
         return news;
-    f->later += before - holes_later(f);
+    left = holes_later(f);
+    f->later += left < before ? before - left : 0; /* a range may have been forgotten */
     if (f->later > (DUP_ACKS - 1) * (uint32_t)f->mss)
         f->rxt = f->una;
     return true;
 }
 
 /*
- * Something is lost: enough was SACKed above it (RFC 6675), or everything else of the little that is on its way, and
- * nothing will follow that could be SACKed as well (RFC 5827).
+ * Something is lost: enough was SACKed above it (RFC 6675); or everything else of the little that is on its way, and
+ * nothing will follow that could be SACKed as well (RFC 5827); or what was sent again long after it (asked).
  */
-static bool sacks_tell(const struct tcp_flow *f)
+static bool sacks_tell(const struct tcp_flow *f, bool asked)
 {
     uint32_t flight = f->nxt - f->una, n = sacked(f);
 
-    return n > (DUP_ACKS - 1) * (uint32_t)f->mss || (n && !f->readable && flight - n <= f->mss);
+    return n > (DUP_ACKS - 1) * (uint32_t)f->mss || (n && !f->readable && flight - n <= f->mss) || (n && asked);
 }
 
 void tcp_ack(struct tcp_flow *f, const struct tcp_seg *s, uint64_t now)
 {
     uint32_t n = s->ack - f->una;
-    bool duplicate = !n && is_duplicate(f, s), news;
+    bool duplicate = !n && is_duplicate(f, s), asked = f->tail_sent, news;
 
     if (n)
         advance(f, n, now);
@@ -277,7 +280,7 @@ void tcp_ack(struct tcp_flow *f, const struct tcp_seg *s, uint64_t now)
         f->dupacks++;
     if (f->loss == LOSS_RECOVERY && news)
         mark_lost(f, false);
-    else if (!f->loss && (f->dupacks >= DUP_ACKS || sacks_tell(f)))
+    else if (!f->loss && (f->dupacks >= DUP_ACKS || sacks_tell(f, asked)))
         begin_recovery(f);
     tcp_flow_wake(f);
 }

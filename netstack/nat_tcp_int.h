@@ -18,10 +18,10 @@ enum {
     TCP_HLEN_MAX = 60,
     TCP_SACKS = 6,             /* ranges of the guest's SACKs that are remembered */
     TCP_SACK_BLOCKS = 4,       /* in one segment (RFC 2018) */
-    TCP_RANGES = 32,           /* pieces of a flow's data from the guest that wait for one before them */
+    TCP_RANGES = 64,           /* pieces of a flow's data from the guest that wait for one before them */
     TCP_RING_MIN = 64 << 10,   /* bytes held for a flow, powers of two */
-    TCP_RING_MAX = 1 << 20,
-    TCP_HELD_MAX = 16 << 20,   /* bytes held for all flows */
+    TCP_RING_MAX = 4 << 20,
+    TCP_HELD_MAX = 24 << 20,   /* bytes held for all flows */
     TCP_FRAME = 64 << 10,      /* room for a frame's payload */
     TCP_FRAME_SEGMENTS = 64,   /* of a frame that stands for several */
     TCP_MSS_MIN = 48,          /* a guest's smaller offer is not believed: it would have us send headers only */
@@ -65,7 +65,8 @@ enum { /* tcp_flow.todo: what the next turn of output sends */
        TODO_SYN = 1,   /* SYN or SYN with ACK */
        TODO_ACK = 2,
        TODO_WINDOW = 4, /* an ACK if the window has become larger */
-       TODO_PROBE = 8, /* a segment that is old to the guest, so that it answers (zero window, keepalive) */
+       TODO_TAIL = 8,   /* the last segment once more */
+       TODO_PROBE = 16, /* a segment that is old to the guest, so that it answers (zero window, keepalive) */
 };
 
 enum tcp_loss { LOSS_NONE, LOSS_RECOVERY, LOSS_TIMEOUT };
@@ -89,6 +90,7 @@ struct tcp_flow {
     bool forwarded, stream;            /* stream: a unix socket, not TCP */
     bool synced;                       /* the guest's SYN has come: irs and rcv are its numbers */
     bool sack_ok;
+    bool wide;                         /* the socket's receive buffer was made large */
     bool peek_off;                     /* the socket keeps the place of our peeking */
     bool readable;                     /* the socket may have something that was not peeked yet, or its end */
     bool host_full;                    /* the socket refused data, or has little room: it will say when there is more */
@@ -97,6 +99,8 @@ struct tcp_flow {
     bool fin_taken;                    /* ... and the host's end has it */
     bool fin_sent;                     /* our FIN is the last number before nxt */
     bool rtt_timing;
+    bool tail_due;                     /* rto_due is when to ask with the last segment, not yet a time-out */
+    bool tail_sent;                    /* that was done since the guest acknowledged something new */
     uint16_t mss;                      /* the guest's, without options */
 
     /* to the guest */
@@ -268,5 +272,6 @@ void tcp_timer_fini(struct nat_tcp *t);
 void tcp_timer_update(struct tcp_flow *f); /* after a change of rto_due, ack_due, state */
 void tcp_timer_remove(struct tcp_flow *f);
 void tcp_timer_rto(struct tcp_flow *f, uint64_t now); /* start or restart the retransmission timer */
+void tcp_timer_sent(struct tcp_flow *f, uint64_t now); /* new data are on their way: start it if it does not run */
 
 #endif

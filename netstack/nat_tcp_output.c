@@ -170,18 +170,13 @@ static uint32_t fill(struct tcp_flow *f, uint32_t seq, uint32_t want, ssize_t *w
     return n;
 }
 
-static enum sent resend(struct tcp_flow *f, uint32_t hole, uint64_t now)
+/* Bytes [seq, seq + len) once more, and the FIN if it is the last of them. *done: how many that were. */
+static enum sent send_again(struct tcp_flow *f, uint32_t seq, uint32_t len, uint32_t mss, uint32_t *done)
 {
-    uint32_t frame, mss = segment_size(f, &frame), seq = f->rxt, len = hole < frame ? hole : frame, data, got;
+    bool fin = f->fin_sent && seq + len == f->nxt;
+    uint32_t data = len - fin, got;
     ssize_t why;
-    bool fin;
 
-    if (f->loss == LOSS_TIMEOUT && len > f->cwnd)
-        len = f->cwnd < mss ? mss : f->cwnd - f->cwnd % mss;
-    if (len > hole)
-        len = hole;
-    fin = f->fin_sent && seq + len == f->nxt;
-    data = len - fin;
     got = fill(f, seq, data, &why);
     if (got < data) { /* they were there before */
         if (!got && why == -EAGAIN)
@@ -192,19 +187,45 @@ static enum sent resend(struct tcp_flow *f, uint32_t hole, uint64_t now)
         }
         fin = false;
     }
-    f->rxt = seq + got + fin;
-    if (!segment(f, seq, SEG_ACK | (fin ? SEG_FIN : 0), got, mss)) {
-        f->rxt = seq;
+    *done = got + fin;
+    if (!segment(f, seq, SEG_ACK | (fin ? SEG_FIN : 0), got, mss))
         return NO_ROOM;
-    }
+    f->t->c.retransmits++;
+    return SENT;
+}
+
+static enum sent send_hole(struct tcp_flow *f, uint32_t hole, uint64_t now)
+{
+    uint32_t frame, mss = segment_size(f, &frame), seq = f->rxt, len = hole < frame ? hole : frame, done = 0;
+    enum sent s;
+
+    if (f->loss == LOSS_TIMEOUT && len > f->cwnd)
+        len = f->cwnd < mss ? mss : f->cwnd - f->cwnd % mss;
+    if (len > hole)
+        len = hole;
+    f->rxt = seq + len;
+    s = send_again(f, seq, len, mss, &done);
+    f->rxt = s == SENT ? seq_max(f->una, seq + done) : seq;
+    if (s != SENT)
+        return s;
     if (seq == f->una) {
         f->rxt_mark = f->nxt;
         f->later = 0;
     }
-    f->t->c.retransmits++;
     if (f->rto_due == CLOCK_NEVER)
         tcp_timer_rto(f, now);
     return SENT;
+}
+
+/* The last segment, to hear whether it and those before it arrived. */
+static enum sent send_tail(struct tcp_flow *f)
+{
+    uint32_t frame, mss = segment_size(f, &frame), flight = f->nxt - f->una, len = flight < mss ? flight : mss, done;
+    enum sent s = flight ? send_again(f, f->nxt - len, len, mss, &done) : NOTHING;
+
+    if (s != NO_ROOM)
+        f->todo &= (uint8_t)~TODO_TAIL;
+    return s;
 }
 
 /* Bytes the guest's window and the path have room for; 0: wait. */
@@ -249,8 +270,10 @@ static enum sent send_new(struct tcp_flow *f, uint64_t now)
         tcp_flow_reset_guest(f);
         return ENDED;
     }
-    if (got < len && why < 0) /* the socket reports what comes; without offsets, it was asked for too little */
+    if (got < len && why < 0) { /* the socket reports what comes; without offsets, it was asked for too little */
         f->readable = !f->peek_off && seq + got != f->head;
+        tcp_host_discard(f, true); /* the far peer may wait for room */
+    }
     if (!got && why < 0)
         return NOTHING;
     if (got == len && len < mss && seq != f->una && len < f->wnd_max / 2) /* a silly window (RFC 9293, 3.8.6.2.1) */
@@ -269,8 +292,8 @@ static enum sent send_new(struct tcp_flow *f, uint64_t now)
         f->state = f->state == FLOW_DEAD || f->state == FLOW_RESET ? f->state : state;
         return NO_ROOM;
     }
-    if (f->rto_due == CLOCK_NEVER && f->una != f->nxt)
-        tcp_timer_rto(f, now);
+    if (f->una != f->nxt)
+        tcp_timer_sent(f, now);
     return SENT;
 }
 
@@ -280,8 +303,10 @@ static enum sent send_next(struct tcp_flow *f, uint64_t now)
 
     if (f->fd < 0)
         return NOTHING;
+    if (f->todo & TODO_TAIL)
+        return send_tail(f);
     if (hole)
-        return f->rxt == f->una || tcp_pipe(f) + least <= f->cwnd ? resend(f, hole, now) : NOTHING;
+        return f->rxt == f->una || tcp_pipe(f) + least <= f->cwnd ? send_hole(f, hole, now) : NOTHING;
     return f->readable && !f->fin_sent ? send_new(f, now) : NOTHING;
 }
 

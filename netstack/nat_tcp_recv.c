@@ -28,7 +28,7 @@ static int64_t pass_on(struct tcp_flow *f, struct packet p, uint32_t n)
         unsigned pieces = packet_iov(&p, iov, PIECES, &left);
         ssize_t took = pieces ? tcp_host_write(f, iov, pieces) : -EAGAIN;
 
-        if (took == -EAGAIN)
+        if (took == -EAGAIN || !took) /* 0: pieces without a byte */
             break;
         if (took < 0) {
             tcp_flow_reset_guest(f);

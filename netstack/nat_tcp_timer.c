@@ -10,6 +10,7 @@
 #define MSEC UINT64_C(1000000)
 #define RTO_MIN (200 * MSEC)
 #define RTO_MAX (60 * NS_PER_SEC)
+#define TAIL_WAIT (10 * MSEC)       /* besides two round trips */
 #define SYN_RTO (250 * MSEC)        /* the guest is near; its answer takes as long as it takes to schedule it */
 #define TIME_WAIT (4 * NS_PER_SEC)  /* the cable to the guest keeps nothing for longer */
 #define IDLE (7200 * NS_PER_SEC)    /* keepalive: RFC 9293, 3.8.4 */
@@ -59,14 +60,27 @@ static uint64_t backoff(uint64_t rto, unsigned n)
     return rto < RTO_MAX ? rto : RTO_MAX;
 }
 
+/* The guest acknowledges a frame of many segments once: when that is lost, nothing follows it (RFC 8985, 7.2). */
+static bool tail_applies(const struct tcp_flow *f)
+{
+    return f->srtt && !f->loss && !f->retries && !f->tail_sent && f->nxt - f->una > f->mss;
+}
+
 void tcp_timer_rto(struct tcp_flow *f, uint64_t now)
 {
-    uint64_t rto = f->rto > RTO_MIN ? f->rto : RTO_MIN;
+    uint64_t rto = f->rto > RTO_MIN ? f->rto : RTO_MIN, tail = 2 * f->srtt + TAIL_WAIT;
 
     if (f->state == FLOW_SYN_SENT || f->state == FLOW_SYN_RCVD)
         rto = SYN_RTO;
-    f->rto_due = now + backoff(rto, f->retries);
+    f->tail_due = tail < rto && tail_applies(f);
+    f->rto_due = now + (f->tail_due ? tail : backoff(rto, f->retries));
     tcp_timer_update(f);
+}
+
+void tcp_timer_sent(struct tcp_flow *f, uint64_t now)
+{
+    if (f->rto_due == CLOCK_NEVER || (!f->tail_due && tail_applies(f)))
+        tcp_timer_rto(f, now);
 }
 
 /* The guest's window is closed: one more question. Its answers keep the flow alive, and do not make us ask more often. */
@@ -83,13 +97,24 @@ static void probe_window(struct tcp_flow *f)
 }
 
 /* The guest did not answer in time. */
-static void retransmit(struct tcp_flow *f)
+static void retransmit(struct tcp_flow *f, uint64_t now)
 {
     bool syn = f->state == FLOW_SYN_SENT || f->state == FLOW_SYN_RCVD;
 
     f->rto_due = CLOCK_NEVER;
+    if (f->t->blocked) { /* it cannot have been asked */
+        f->rto_due = now + RTO_MIN;
+        return;
+    }
     if (!syn && f->nxt == f->una) {
         probe_window(f);
+        return;
+    }
+    if (f->tail_due) {
+        f->tail_sent = true;
+        f->todo |= TODO_TAIL;
+        tcp_timer_rto(f, now);
+        tcp_flow_wake(f);
         return;
     }
     if (++f->retries > (syn ? SYN_TRIES : DATA_TRIES)) {
@@ -127,7 +152,7 @@ static void expire(struct tcp_flow *f, uint64_t now)
         tcp_flow_wake(f);
     }
     if (f->rto_due <= now)
-        retransmit(f);
+        retransmit(f, now);
     if (idle_due(f) <= now)
         idle(f);
     tcp_timer_update(f);

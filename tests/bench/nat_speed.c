@@ -328,6 +328,6 @@ int main(int argc, char **argv)
     bulk("host to guest", 1500, 0, size);
     bulk("guest to host", 65535, size, 0);
     bulk("host to guest", 65535, 0, size);
-    connections(20000);
+    connections(argc > 2 ? (unsigned)atoi(argv[2]) : 20000);
     return 0;
 }

@@ -299,6 +299,25 @@ static void what_finds_no_room_comes_later(void **state)
     tcp_end(&tw);
 }
 
+static void guest_that_takes_nothing_for_an_hour_is_not_given_up(void **state)
+{
+    (void)state;
+    tcp_begin(&tw, NULL);
+    conn_any(&c, &tw);
+    host_text(&c, "patience");
+    conn_expect_text(&c, "patience");
+    far_set_room(&tw.g, 0);
+    world_advance(&tw.w, 3600 * NS_PER_SEC);
+    CHECK(conn_flow(&c)->retries <= 1);
+    far_set_room(&tw.g, 100);
+    c.ack -= 8;
+    conn_expect_text(&c, "patience");
+    conn_ack(&c);
+    far_drain(&tw.g);
+    conn_close(&c);
+    tcp_end(&tw);
+}
+
 static void reset_that_finds_no_room_is_kept(void **state)
 {
     struct linger now = {.l_onoff = 1};
@@ -618,6 +637,7 @@ int main(void)
         cmocka_unit_test(two_that_look_alike_get_ports_of_their_own),
         cmocka_unit_test(guestfwd_is_a_unix_socket_at_an_address),
         cmocka_unit_test(what_finds_no_room_comes_later),
+        cmocka_unit_test(guest_that_takes_nothing_for_an_hour_is_not_given_up),
         cmocka_unit_test(reset_that_finds_no_room_is_kept),
         cmocka_unit_test(handshake_that_finds_no_room_goes_on),
         cmocka_unit_test(flows_take_turns_when_room_is_scarce),

@@ -294,6 +294,68 @@ static void what_is_lost_twice_is_seen_by_what_came_later(void **state)
     end();
 }
 
+/* A round trip of 2 ms has been measured. */
+static uint32_t measured(unsigned n)
+{
+    uint32_t base = segments(1);
+
+    world_advance(&tw.w, 2 * MS);
+    ack_to(base + 1000);
+    return segments(n);
+}
+
+static void lost_acknowledgement_of_all_is_asked_for(void **state)
+{
+    uint32_t base;
+
+    (void)state;
+    begin();
+    base = measured(4);
+    world_advance(&tw.w, 12 * MS);
+    far_expect_none(&tw.g);
+    world_advance(&tw.w, 4 * MS); /* two round trips and ten milliseconds */
+    expect_part(base, 2540, 1460);
+    far_expect_none(&tw.g);
+    ack_to(base + 4000); /* they had arrived */
+    CHECK_EQ(conn_flow(&c)->loss, LOSS_NONE);
+    CHECK_EQ(tw.t->c.timeouts, 0);
+    end();
+}
+
+static void lost_end_of_a_burst_is_found_by_asking(void **state)
+{
+    uint32_t base;
+
+    (void)state;
+    begin();
+    base = measured(4);
+    world_advance(&tw.w, 16 * MS);
+    expect_part(base, 2540, 1460);
+    sack(base + 1000, base + 2540, base + 4000); /* the rest had not */
+    expect_part(base, 1000, 1540);
+    ack_to(base + 4000);
+    CHECK_EQ(tw.t->c.timeouts, 0);
+    end();
+}
+
+static void after_asking_in_vain_the_time_out_comes(void **state)
+{
+    uint32_t base;
+
+    (void)state;
+    begin();
+    base = measured(4);
+    world_advance(&tw.w, 16 * MS);
+    expect_part(base, 2540, 1460);
+    world_advance(&tw.w, 190 * MS); /* asked once; then it is a time-out */
+    far_expect_none(&tw.g);
+    world_advance(&tw.w, 20 * MS);
+    expect_part(base, 0, 1460);
+    ack_to(base + 4000);
+    CHECK_EQ(tw.t->c.timeouts, 1);
+    end();
+}
+
 static void sacks_that_make_no_sense_do_nothing(void **state)
 {
     uint32_t base;
@@ -452,6 +514,9 @@ int main(void)
         cmocka_unit_test(time_out_leaves_out_what_was_sacked_but_not_for_ever),
         cmocka_unit_test(lost_in_a_short_answer_does_not_wait_for_the_timer),
         cmocka_unit_test(what_is_lost_twice_is_seen_by_what_came_later),
+        cmocka_unit_test(lost_acknowledgement_of_all_is_asked_for),
+        cmocka_unit_test(lost_end_of_a_burst_is_found_by_asking),
+        cmocka_unit_test(after_asking_in_vain_the_time_out_comes),
         cmocka_unit_test(sacks_that_make_no_sense_do_nothing),
         cmocka_unit_test(more_sacks_than_are_remembered),
         cmocka_unit_test(lost_recovery_is_recovered_by_time),
