@@ -62,19 +62,25 @@ static struct net_host *bridge_tap(const struct net_env *env, const struct net_c
     return h;
 }
 
+/* Of the adapter on net; zeroes: there is none. */
+static void mac_on(const struct machine *m, const char *net, uint8_t mac[ETH_ALEN])
+{
+    unsigned i;
+    const struct device_config *d = adapter_of(m, net, &i);
+
+    if (!d || !nic_mac_parse(device_prop(d, "mac"), mac))
+        memset(mac, 0, ETH_ALEN);
+}
+
 static struct net_host *adapter(struct machine *m, const struct net_env *env, const struct net_config *n, struct err *e)
 {
-    const struct device_config *d;
     const char *limits = "";
-    uint8_t mac[ETH_ALEN] = {0};
+    uint8_t mac[ETH_ALEN];
     struct net_host *h;
-    unsigned i;
 
     if (n->helper || n->bridge || is_bridge(n->name))
         return bridge_tap(env, n, e);
-    d = adapter_of(m, n->id, &i);
-    if (d)
-        nic_mac_parse(device_prop(d, "mac"), mac);
+    mac_on(m, n->id, mac);
     h = net_host_pcap(env, n->name, mac, &limits, e);
     if (h && *limits)
         fprintf(stderr, "%s: %s: %s\n", m->config->program, n->id, limits);
@@ -204,6 +210,7 @@ static bool open_segment(struct machine *m, struct net_link *l, const struct net
                                .dhcp = n->dhcp,
                                .tap = n->tap};
 
+    mac_on(m, n->id, c.mac);
     l->segment = segment_join(env, &c, e);
     if (!l->segment)
         return false;
