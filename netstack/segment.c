@@ -5,7 +5,9 @@
  * connects to the socket; if nobody listens there (the other is just starting, or ending), it tries again a little later,
  * with a delay that grows and differs from member to member. A switch that ends closes its members' sockets, and each
  * starts to seek at once: one gets the lock, the others find its socket. The guest notices nothing but lost frames.
- * Only segment_join waits, a bounded time and only for other processes: a switch of this process may live on this thread.
+ * Only segment_join waits, so that what is wrong for good is known at start: a short time, and only for other processes, for
+ * a switch of this process may live on this thread. A process that is itself starting may take longer to answer: then
+ * joining goes on with the loop.
  */
 #include "netstack/segment.h"
 
@@ -16,7 +18,7 @@
 #include "base/bits.h"
 #include "netstack/segment_int.h"
 
-enum { JOIN_TRIES = 100, WELCOME_TRIES = 200, JOIN_WAIT_MS = 10 }; /* 1 s for somebody to listen, 2 s for an answer */
+enum { JOIN_TRIES = 50, WELCOME_TRIES = 100, JOIN_WAIT_MS = 10 }; /* 0.5 s for somebody to listen, 1 s for an answer */
 enum { MS = 1000000, RETRY_MIN = 5 * MS, RETRY_MAX = 160 * MS, RETRY_REFUSED = 1000 * MS };
 
 enum attempt { LEADS, ASKED, LATER, NEVER /* e says why */ };
@@ -78,7 +80,7 @@ static bool same_kind(const struct segment *s, struct err *e)
 
     if (!segment_lock_read(s->paths.lock, &kind, &pid) || kind == s->c.kind)
         return true;
-    return err_set(e, "network '%s' is there as %s:%s (process %ld)", s->name, segment_kind_name(kind), s->name, (long)pid);
+    return err_set(e, "it is there as %s:%s (process %ld)", segment_kind_name(kind), s->name, (long)pid);
 }
 
 static enum attempt lead(struct segment *s, int lock, struct err *e)
@@ -190,7 +192,7 @@ static bool init(struct segment *s, const struct net_env *env, const struct segm
     return segment_dir(c->dir, true, dir, e) && segment_paths(&s->paths, dir, s->name, e);
 }
 
-/* Until WELCOME. false with e "": the other is gone, try again. */
+/* Until WELCOME, or for as long as it is worth it. false with e "": the other is gone, try again. */
 static bool wait_welcome(struct segment *s, struct err *e)
 {
     for (unsigned i = 0; i < WELCOME_TRIES; i++) {
@@ -207,7 +209,8 @@ static bool wait_welcome(struct segment *s, struct err *e)
         if (!alive)
             return false;
     }
-    return err_set(e, "process %ld, which has the switch, does not answer", (long)s->leader_pid);
+    log_write(s->env.log, "network '%s': process %ld has the switch, and does not answer yet\n", s->name, (long)s->leader_pid);
+    return true;
 }
 
 static bool join(struct segment *s, struct err *e)
@@ -227,7 +230,9 @@ static bool join(struct segment *s, struct err *e)
         }
         poll(NULL, 0, JOIN_WAIT_MS);
     }
-    return err_set(e, "the one who has '%s' does not listen", s->paths.lock);
+    log_write(s->env.log, "network '%s': whoever has '%s' does not listen yet\n", s->name, s->paths.lock);
+    try_again(s);
+    return true;
 }
 
 struct segment *segment_join(const struct net_env *env, const struct segment_config *c, struct err *e)

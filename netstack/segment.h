@@ -43,9 +43,9 @@ struct segment_config {
 };
 
 /*
- * A member with a port of its own: plug the NIC's cable into it. NULL with e set. Waits up to 3 s for the process that has the
- * switch; when that is this process (another machine of it), joining goes on with the loop, and what then goes wrong is
- * in the log and in segment_info.
+ * A member with a port of its own: plug the NIC's cable into it. NULL with e set. Waits up to 1.5 s for the process that has
+ * the switch; when that takes longer, or is this process (another machine of it), joining goes on with the loop, and
+ * what then goes wrong is in the log and in segment_info.
  */
 struct segment *segment_join(const struct net_env *env, const struct segment_config *c, struct err *e);
 void segment_leave(struct segment *s); /* its port is unplugged; NULL: nothing */

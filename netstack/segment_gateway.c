@@ -3,7 +3,7 @@
  * is wanted. All are places on the leader's switch, and gateways for its isolated members.
  *
  *     natnet    as nat_config says: 10.0.2.0/24, gateway .2, DNS .3, leases from .15
- *     hostonly  192.168.56.0/24, the host .1, servers .2 and .3, leases from .101; nothing behind the host
+ *     hostonly  192.168.56.0/24, the host .1, servers .2 and .3, leases from .101; fec0:0:0:56::/64; nothing behind the host
  *     internal  192.168.57.0/24, the server .2, leases from .101; nothing else
  *
  * So that a guest on several kinds of network at once has no address twice. The nets of the last two are the ones that
@@ -65,6 +65,8 @@ static bool add_host(struct gateway *g, struct segment *s, struct nat_config *c,
 
     default_net(c, HOSTONLY_NET);
     default_addr(c, &c->host, 1);
+    if (net_addr_none(&c->net6) && net_addr_none(&c->host6))
+        c->net6 = (struct net_addr){{0xfe, 0xc0, [7] = 0x56}};
     host = c->host;
     g->host = host_side_new(s, g->sw, &host, &c->prefix_len, e);
     if (!g->host)

@@ -7,108 +7,16 @@ Servers of the host are this program's own, on loopback.
 import hashlib
 import os
 import re
-import select
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 import zlib
 
-GUISE, QEMU, KERNEL, INITRD, UBOOT, DIR = (os.environ[n] for n in ("GUISE", "QEMU", "KERNEL", "INITRD", "UBOOT", "DIR"))
-WAIT = 300  # seconds until something expected counts as missing
-results = 0
+from guests import DIR, INITRD, KERNEL, QEMU, Guest, done, ok
 
-
-def ok(good, name, shown=""):
-    global results
-    results += 1
-    print(f"{'ok' if good else 'not ok'} {results} - {name}".replace("#", "no. "))
-    if not good:
-        for line in str(shown)[-3000:].splitlines()[-20:]:
-            print("#", line)
-    sys.stdout.flush()
-    return good
-
-
-class Guest:
-    """A machine whose console is a pipe, with its monitor on a socket."""
-
-    count = 0
-
-    def __init__(self, *options, program=None, env=None):
-        Guest.count += 1
-        self.monitor = os.path.join(DIR, f"monitor{Guest.count}")
-        command = program or [GUISE, "run", KERNEL, "--initrd", INITRD, "--append", "console=ttyS0 quiet", "--memory", "256M",
-                              "--console", "stdio", "--monitor", f"unix:{self.monitor},server=on,wait=off"]
-        self.process = subprocess.Popen([*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
-        self.text, self.at, self.commands = "", 0, 0
-        self.up = self.expect("READY")
-
-    def expect(self, pattern):
-        end = time.monotonic() + WAIT
-        while True:
-            m = re.compile(pattern).search(self.text, self.at)
-            if m:
-                self.at = m.end()
-                return m
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                return None
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                return None
-            self.text += data.decode("utf-8", "replace").replace("\r", "")
-
-    def begin(self, command):
-        self.commands += 1
-        self.start = self.at
-        self.process.stdin.write(f"{self.commands} {command}\n".encode())
-        self.process.stdin.flush()
-
-    def end(self):
-        """What the command printed, and its code (None: it did not end)."""
-        m = self.expect(f"={self.commands}=(\\d+)=")
-        return (self.text[self.start:m.start()], int(m.group(1))) if m else (self.text[-2000:], None)
-
-    def run(self, command):
-        if not self.up:
-            return (self.text[-2000:], None)
-        self.begin(command)
-        return self.end()
-
-    def ask(self, *lines):
-        """The monitor's answers."""
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(self.monitor)
-            s.settimeout(30)
-            text = ""
-            for line in ("", *lines):
-                s.sendall(f"{line}\n".encode() if line else b"")
-                more = ""
-                while not more.rstrip(" ").endswith("(guise)"):
-                    data = s.recv(65536).decode("utf-8", "replace")
-                    if not data:
-                        return text + more
-                    more += data
-                text = more
-            return text.replace("\r", "")
-
-    def close(self):
-        if self.up and self.process.poll() is None:
-            self.process.stdin.write(b"0 poweroff -f\n")
-            self.process.stdin.flush()
-        self.process.stdin.close()
-        rest = self.expect("Power down")
-        self.process.stdout.close()
-        try:
-            code = self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = None
-        return code == 0 and bool(rest)
+UBOOT = os.environ["UBOOT"]
 
 
 class Server:
@@ -369,4 +277,4 @@ e1000e()
 firmware()
 qemu_words()
 internal()
-print(f"1..{results}")
+done()

@@ -302,7 +302,6 @@ static void what_a_dead_switch_left_is_replaced(void **state)
 
 static void one_that_is_just_starting_is_waited_for(void **state)
 {
-    struct segment_config c = config("vm0");
     char path[128];
     int lock;
 
@@ -310,9 +309,14 @@ static void one_that_is_just_starting_is_waited_for(void **state)
     path_of(path, "lock");
     lock = open(path, O_CREAT | O_RDWR, 0600);
     CHECK(!flock(lock, LOCK_EX | LOCK_NB));
-    no_join(&c, "does not listen");
+    join(0); /* waits a little, and then goes on */
+    CHECK_EQ(seg[0]->state, SEGMENT_SEEKING);
+    CHECK(knows(seg[0], "looking for the switch"));
+    world_advance(&w, 2 * NS_PER_SEC);
+    CHECK_EQ(seg[0]->state, SEGMENT_SEEKING);
     close(lock); /* it died instead */
-    join(0);
+    world_advance(&w, NS_PER_SEC / 2);
+    CHECK_EQ(seg[0]->state, SEGMENT_LEADER);
 }
 
 /* --- refusals ------------------------------------------------------------------------------------------------------ */
