@@ -27,7 +27,8 @@ enum { MACS_MAX = 16, SNAPLEN = 262144, KERNEL_BUFFER = 16 << 20 /* 64 KiB a fra
 struct adapter {
     struct net_host h; /* first */
     pcap_t *pcap;      /* NULL: the adapter is away */
-    struct timer retry;
+    struct timer look; /* once a second: is the adapter there, and the one that was opened? */
+    unsigned index;    /* its number when it was opened */
     uint8_t mac[MACS_MAX][ETH_ALEN];
     unsigned macs; /* MACS_MAX + 1: too many */
     const u_char *data;
@@ -157,6 +158,8 @@ static bool adapter_open(struct adapter *a, struct err *e)
         loop_add(a->h.env.loop, pcap_get_selectable_fd(a->pcap), LOOP_IN, adapter_event, a, e)) {
         a->h.fd = pcap_get_selectable_fd(a->pcap);
         a->h.port.mtu = host_adapter_mtu(a->h.name);
+        a->index = if_nametoindex(a->h.name);
+        timer_arm(&a->look, clock_now(a->h.env.clock) + NS_PER_SEC);
         membership(a, PACKET_MR_ALLMULTI, NULL);
         for (unsigned i = 0; i < a->macs && i < MACS_MAX; i++)
             take(a, a->mac[i]);
@@ -181,22 +184,25 @@ static void adapter_shut(struct adapter *a)
     a->h.held = a->h.waits = false;
 }
 
-static void again(void *arg)
+static void adapter_lost(struct adapter *a, const char *why)
+{
+    if (a->h.env.log)
+        log_write(a->h.env.log, "%s: %s", a->h.name, why);
+    adapter_shut(a);
+    timer_arm(&a->look, clock_now(a->h.env.clock) + NS_PER_SEC);
+    net_port_room(&a->h.port);
+}
+
+/* libpcap asks for the adapter by its name, and does not see that another took its place in between. */
+static void look_after(void *arg)
 {
     struct adapter *a = arg;
     struct err e;
 
-    if (!a->pcap && !adapter_open(a, &e))
-        timer_arm(&a->retry, clock_now(a->h.env.clock) + NS_PER_SEC);
-}
-
-static void adapter_lost(struct adapter *a)
-{
-    if (a->h.env.log)
-        log_write(a->h.env.log, "%s: %s", a->h.name, pcap_geterr(a->pcap));
-    adapter_shut(a);
-    timer_arm(&a->retry, clock_now(a->h.env.clock) + NS_PER_SEC);
-    net_port_room(&a->h.port);
+    if (a->pcap && if_nametoindex(a->h.name) != a->index)
+        adapter_lost(a, "the adapter was removed");
+    else if (a->pcap || !adapter_open(a, &e))
+        timer_arm(&a->look, clock_now(a->h.env.clock) + NS_PER_SEC);
 }
 
 /* --- frames ------------------------------------------------------------------------------------------------------- */
@@ -236,7 +242,7 @@ static void adapter_event(void *arg, int fd, unsigned events)
             a->h.held = !deliver(a);
     }
     if (r < 0)
-        adapter_lost(a);
+        adapter_lost(a, pcap_geterr(a->pcap));
     else
         host_watch(&a->h);
 }
@@ -279,7 +285,7 @@ static void adapter_close(struct net_host *h)
     struct adapter *a = (struct adapter *)h;
 
     adapter_shut(a);
-    clock_drop_timer(&a->retry);
+    clock_drop_timer(&a->look);
 }
 
 static void adapter_info(const struct net_host *h, FILE *out)
@@ -315,7 +321,7 @@ struct net_host *net_host_pcap(const struct net_env *env, const char *ifname, co
         return NULL;
     }
     host_init(&a->h, env, &adapter_kind, ifname, -1);
-    timer_init(&a->retry, env->clock, again, a);
+    timer_init(&a->look, env->clock, look_after, a);
     if (mac) {
         memcpy(a->mac[0], mac, ETH_ALEN);
         a->macs = 1;

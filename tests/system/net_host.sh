@@ -140,13 +140,14 @@ ok $? "a flood of pings is answered" "$tmp/ping"
 
 # The adapter goes away and another of its name comes.
 in_near ip link del v0
-sleep 0.3
 make_veth
 for i in $(seq 50); do
     in_guest ping -c 1 -W 1 10.9.0.1 >"$tmp/ping" 2>&1 && break
 done
 in_guest ping -c 3 -W 5 10.9.0.1 >"$tmp/ping" 2>&1
-ok $? "an adapter that went away is used again when it is back" "$tmp/ping"
+back=$?
+cat "$tmp/err" >>"$tmp/ping"; ip -n "$near" -s link show v0 >>"$tmp/ping"
+ok $back "an adapter that went away is used again when it is back" "$tmp/ping"
 leave
 ok $? "and all ends well" "$tmp/err"
 
