@@ -43,6 +43,14 @@ struct ui_pointer {
     unsigned mods;         /* UI_* */
 };
 
+/* How the host's pointer looks over the tab. DOT: hardly there, where the guest draws a pointer itself. */
+enum ui_shape { UI_SHAPE_ARROW, UI_SHAPE_TEXT, UI_SHAPE_DOT, UI_SHAPE_NONE, UI_SHAPE_PICTURE };
+
+struct ui_cursor {
+    uint32_t w, h, hot_x, hot_y; /* pixels of the canvas */
+    const uint32_t *argb;        /* w * h, not premultiplied */
+};
+
 struct ui_tab;
 
 /* Any may be NULL, but size and draw. */
@@ -70,9 +78,14 @@ struct ui_tab_ops {
 
 struct ui_tab {
     const struct ui_tab_ops *ops;
-    const char *name;   /* for the title; lives as long as the tab */
-    bool resized;       /* set by the tab: ask its size again */
-    bool keys_to_guest; /* a screen: the grab and the send-keys menu mean something */
+    const char *name;    /* for the title; lives as long as the tab */
+    bool resized;        /* set by the tab: ask its size again */
+    bool keys_to_guest;  /* a screen: the grab and the send-keys menu mean something */
+    bool relative;       /* the pointer's motion is wanted: a click grabs it */
+    const char *message; /* shown over the picture; NULL: nothing. Lives until it is replaced */
+    bool shape_new;      /* set by the tab: shape or cursor are others now */
+    enum ui_shape shape;
+    struct ui_cursor cursor; /* of PICTURE; its pixels stay until the tab is called the next time */
     /* the core's own: */
     void (*wake)(void *arg);
     void *wake_arg;
