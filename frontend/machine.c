@@ -21,6 +21,7 @@
 #include "cpu/riscv/isa.h"
 #include "cpu/riscv/sbi.h"
 #include "devices/aclint.h"
+#include "devices/input.h"
 #include "frontend/board_virt.h"
 #include "frontend/machine_parts.h"
 #include "translator/translator.h"
@@ -346,9 +347,10 @@ static bool make_core(struct machine *m, struct err *e)
     m->clock = clock_new_real();
     m->loop = m->clock ? loop_new(m->clock, e) : NULL;
     m->gate = m->clock ? gate_new(m->clock) : NULL;
+    m->input = m->loop && m->gate ? input_new(m->loop, m->gate) : NULL;
     m->bus = bus_new(m->log);
     m->mrom = mmap(NULL, BOOT_MROM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!m->clock || !m->loop || !m->gate || !m->bus || m->mrom == MAP_FAILED)
+    if (!m->clock || !m->loop || !m->gate || !m->input || !m->bus || m->mrom == MAP_FAILED)
         return err_set(e, "out of memory");
     set_wall(m);
     if (!bus_add_ram(m->bus, board_virt[BOARD_DRAM].name, board_virt[BOARD_DRAM].base, c->ram, e))
@@ -487,6 +489,7 @@ void machine_free(struct machine *m)
         bus_free(m->bus);
     if (m->mrom != MAP_FAILED)
         munmap(m->mrom, BOOT_MROM_SIZE);
+    input_free(m->input);
     gate_free(m->gate);
     loop_free(m->loop);
     if (m->clock)
@@ -556,6 +559,7 @@ const struct machine_config *machine_config_of(const struct machine *m) { return
 struct bus *machine_bus(const struct machine *m) { return m->bus; }
 struct clock *machine_clock(const struct machine *m) { return m->clock; }
 struct log *machine_log(const struct machine *m) { return m->log; }
+struct input *machine_input(const struct machine *m) { return m->input; }
 struct loop *machine_loop(const struct machine *m) { return m->loop; }
 struct translator *machine_translator(const struct machine *m) { return m->translator; }
 unsigned machine_vcpus(const struct machine *m) { return m->harts; }

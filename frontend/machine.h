@@ -17,6 +17,7 @@ struct bus;
 struct clock;
 struct device;
 struct display;
+struct input;
 struct log;
 struct loop;
 struct machine;
@@ -60,6 +61,7 @@ struct translator *machine_translator(const struct machine *m);
 unsigned machine_vcpus(const struct machine *m);
 struct rv *machine_hart(const struct machine *m, unsigned index);
 struct device *machine_devices(const struct machine *m);                           /* a list through ->next */
+struct input *machine_input(const struct machine *m);                              /* keys and pointers */
 struct display *machine_displays(const struct machine *m, unsigned n);             /* NULL: no more */
 struct block *machine_drive(const struct machine *m, unsigned n, const char **id); /* NULL: no more */
 struct block *machine_drive_find(const struct machine *m, const char *id);

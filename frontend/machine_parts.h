@@ -61,6 +61,7 @@ struct machine {
     struct clock *clock;
     struct loop *loop;
     struct gate *gate;
+    struct input *input;
     struct bus *bus;
     struct translator *translator;
     struct sbi *sbi;
