@@ -12,6 +12,7 @@ struct chardev *chardev_open(const struct chardev_env *env, const struct chardev
     case CHARDEV_FILE: dev = char_file_new(env, c, e); break;
     case CHARDEV_PTY: dev = char_pty_new(env, c, e); break;
     case CHARDEV_UNIX: dev = char_unix_new(env, c, e); break;
+    case CHARDEV_VC: dev = char_vc_new(env, c, e); break;
     case CHARDEV_NULL:
         dev = chardev_null_new();
         if (!dev)

@@ -1,5 +1,6 @@
 /*
- * The host ends a config can ask for. Each constructor gives a struct stream behind the chardev (or the null device).
+ * The host ends a config can ask for. Each constructor gives a struct stream behind the chardev, or a struct vc, or the
+ * null device.
  */
 #ifndef FRONTEND_CHARDEVS_H
 #define FRONTEND_CHARDEVS_H
@@ -20,6 +21,7 @@ struct chardev *chardev_open(const struct chardev_env *env, const struct chardev
 struct chardev *char_stdio_new(const struct chardev_env *env, const struct chardev_config *c, struct err *e);
 struct chardev *char_file_new(const struct chardev_env *env, const struct chardev_config *c, struct err *e);
 struct chardev *char_pty_new(const struct chardev_env *env, const struct chardev_config *c, struct err *e);
+struct chardev *char_vc_new(const struct chardev_env *env, const struct chardev_config *c, struct err *e);
 struct chardev *char_unix_new(const struct chardev_env *env, const struct chardev_config *c, struct err *e);
 
 #endif

@@ -2,10 +2,12 @@
 #include "frontend/config.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
+#include "frontend/char_vc.h"
 
 void config_init(struct machine_config *c)
 {
@@ -96,6 +98,31 @@ static bool unix_spec(struct machine_config *c, const char *spec, struct chardev
     return ok;
 }
 
+/* "80Cx24C" in characters, "640x480" in pixels of QEMU's font. */
+static bool vc_spec(const char *spec, struct chardev_config *cd, struct err *e)
+{
+    unsigned w, h;
+    int end = 0;
+
+    if (sscanf(spec, "%5uCx%5uC%n", &w, &h, &end) == 2 && end && !spec[end]) {
+    } else if (end = 0, sscanf(spec, "%5ux%5u%n", &w, &h, &end) == 2 && end && !spec[end]) {
+        w /= VC_CELL_W;
+        h /= VC_CELL_H;
+    } else {
+        return err_set(e, "vc:%s: expected COLSCxROWSC or WIDTHxHEIGHT", spec);
+    }
+    return config_vc_size(cd, w, h, e);
+}
+
+bool config_vc_size(struct chardev_config *cd, uint64_t cols, uint64_t rows, struct err *e)
+{
+    if (cols < 2 || rows < 2 || cols > CONFIG_VC_MAX || rows > CONFIG_VC_MAX)
+        return err_set(e, "a console of 2 to %d columns and rows", CONFIG_VC_MAX);
+    cd->cols = (uint16_t)cols;
+    cd->rows = (uint16_t)rows;
+    return true;
+}
+
 bool config_chardev_spec(struct machine_config *c, const char *spec, const char *label, int *index, struct err *e)
 {
     bool mux = !strncmp(spec, "mon:", 4);
@@ -123,12 +150,12 @@ bool config_chardev_spec(struct machine_config *c, const char *spec, const char 
     } else if (!strncmp(kind, "unix:", 5)) {
         k = CHARDEV_UNIX;
     } else if (!strcmp(kind, "vc") || !strncmp(kind, "vc:", 3)) {
-        return err_set(e, "%s: a console in a window is not there yet; use mon:stdio, pty, unix:PATH or file:PATH",
-                       spec);
+        k = CHARDEV_VC;
     } else if (!strncmp(kind, "tcp:", 4) || !strncmp(kind, "telnet:", 7) || !strncmp(kind, "udp:", 4)) {
         return err_set(e, "%s: network sockets are not there yet; use unix:PATH,server=on", spec);
     } else {
-        return err_set(e, "%s: expected stdio, mon:stdio, file:PATH, pty, unix:PATH, null, none or chardev:ID", spec);
+        return err_set(e, "%s: expected stdio, mon:stdio, vc, file:PATH, pty, unix:PATH, null, none or chardev:ID",
+                       spec);
     }
     n = config_chardev_new(c, k, config_chardev_find(c, label) < 0 ? label : NULL, e);
     if (n < 0)
@@ -138,6 +165,8 @@ bool config_chardev_spec(struct machine_config *c, const char *spec, const char 
     if (mux && k == CHARDEV_STDIO)
         c->chardev[n].signal = false; /* Ctrl-C goes to the guest */
     if (k == CHARDEV_UNIX && !unix_spec(c, kind + 5, &c->chardev[n], e))
+        return false;
+    if (k == CHARDEV_VC && kind[2] && !vc_spec(kind + 3, &c->chardev[n], e))
         return false;
     if (mux && !config_add_monitor(c, n, e))
         return false;

@@ -20,19 +20,21 @@
 enum {
     CONFIG_MAX = 64,      /* of each kind of part */
     CONFIG_SERIALS = 4,   /* -serial given; the board has one */
+    CONFIG_VC_MAX = 1000, /* columns or rows of a console in the window */
     CONFIG_MAX_CPUS = 64, /* of the PLIC and the ACLINT */
 };
 
-enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_UNIX };
+enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_UNIX, CHARDEV_VC };
 
 struct chardev_config {
     const char *id;
     enum chardev_kind kind;
-    const char *path;  /* FILE, UNIX */
-    bool mux;          /* several users, Ctrl-A keys */
-    bool signal;       /* STDIO: Ctrl-C ends the emulator */
-    bool server, wait; /* UNIX */
-    bool append;       /* FILE */
+    const char *path;    /* FILE, UNIX */
+    bool mux;            /* several users, Ctrl-A keys */
+    bool signal;         /* STDIO: Ctrl-C ends the emulator */
+    bool server, wait;   /* UNIX */
+    bool append;         /* FILE */
+    uint16_t cols, rows; /* VC; 0: as usual */
 };
 
 enum drive_bus { DRIVE_NONE, DRIVE_VIRTIO, DRIVE_PFLASH };
@@ -137,10 +139,11 @@ void *config_alloc(struct machine_config *c, size_t size); /* zeroed, as long as
 int config_chardev_new(struct machine_config *c, enum chardev_kind kind, const char *id, struct err *e);
 int config_chardev_find(const struct machine_config *c, const char *id); /* -1: none */
 /*
- * "stdio", "mon:stdio", "file:PATH", "pty", "unix:PATH[,server][,wait=off]", "null", "none", "chardev:ID": *index, PORT_NONE
- * for none. chardev:ID must exist by now. Only one chardev can be stdio.
+ * "stdio", "mon:stdio", "file:PATH", "pty", "unix:PATH[,server][,wait=off]", "vc[:80Cx24C]", "null", "none", "chardev:ID":
+ * *index, PORT_NONE for none. chardev:ID must exist by now. Only one chardev can be stdio.
  */
 bool config_chardev_spec(struct machine_config *c, const char *spec, const char *label, int *index, struct err *e);
+bool config_vc_size(struct chardev_config *cd, uint64_t cols, uint64_t rows, struct err *e);
 bool config_add_monitor(struct machine_config *c, int chardev, struct err *e);
 
 struct drive_config *config_drive_new(struct machine_config *c, struct err *e);

@@ -24,6 +24,7 @@ struct machine;
 struct rv;
 struct translator;
 struct tty;
+struct vc;
 struct vcpu;
 
 /* c outlives the machine. tty: the process's terminal, NULL: leave it alone. NULL: e is set. */
@@ -70,5 +71,11 @@ bool machine_commit(struct machine *m, const char *id, unsigned *done, struct er
 /* `snap take NAME`, `snap list`, `snap delete NAME` on a running machine; answers on out. */
 void machine_snap(struct machine *m, const char *verb, const char *name, FILE *out);
 bool machine_chardev_open(const struct machine *m, unsigned n); /* of the config's chardev n: somebody listens */
+
+/*
+ * The n-th console that wants a tab in the window (chardev vc), its name ("serial0", "monitor", "console0") into name;
+ * NULL: no more. It lives as long as the machine.
+ */
+struct vc *machine_vc(const struct machine *m, unsigned n, char *name, size_t len);
 
 #endif

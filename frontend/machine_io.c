@@ -1,9 +1,11 @@
 /* What a machine has of the host: disks, character devices, monitors. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "devices/chardev_null.h"
+#include "frontend/char_vc.h"
 #include "frontend/machine_parts.h"
 #include "images/block.h"
 
@@ -91,10 +93,64 @@ bool machine_chardev_open(const struct machine *m, unsigned n)
     return c && c->open;
 }
 
+static bool is_stream(const struct machine *m, unsigned i)
+{
+    return m->config->chardev[i].kind != CHARDEV_NULL && m->config->chardev[i].kind != CHARDEV_VC;
+}
+
+/* The virtio port on chardev id, as a person would name it; NULL: none. */
+static const char *port_name(const struct machine_config *c, const char *id, char *buf, size_t len)
+{
+    unsigned consoles = 0;
+
+    for (unsigned i = 0; id && i < c->devices; i++) {
+        const struct device_config *d = &c->device[i];
+        const char *chardev = device_prop(d, "chardev"), *name = device_prop(d, "name");
+        bool console = d->type->kind == DEVICE_CONSOLE;
+
+        if (chardev && !strcmp(chardev, id) && (console || name)) {
+            snprintf(buf, len, "console%u", consoles);
+            return console ? buf : name;
+        }
+        consoles += console;
+    }
+    return NULL;
+}
+
+static const char *user_name(const struct machine *m, unsigned n, char *buf, size_t len)
+{
+    const struct machine_config *c = m->config;
+
+    for (unsigned i = 0; i < c->serials; i++) {
+        snprintf(buf, len, "serial%u", i);
+        if (c->serial[i] == (int)n)
+            return buf;
+    }
+    for (unsigned i = 0; i < c->monitors; i++)
+        if (c->monitor[i] == (int)n)
+            return "monitor";
+    return port_name(c, c->chardev[n].id, buf, len);
+}
+
+struct vc *machine_vc(const struct machine *m, unsigned n, char *name, size_t len)
+{
+    for (unsigned i = 0; i < m->config->chardevs; i++) {
+        const char *user;
+        char buf[32];
+
+        if (m->config->chardev[i].kind != CHARDEV_VC || n--)
+            continue;
+        user = user_name(m, i, buf, sizeof buf);
+        snprintf(name, len, "%s", user ? user : vc_name(vc_of(host_end(m, i))));
+        return vc_of(host_end(m, i));
+    }
+    return NULL;
+}
+
 void machine_start_chardevs(struct machine *m)
 {
     for (unsigned i = 0; i < m->config->chardevs; i++)
-        if (m->config->chardev[i].kind != CHARDEV_NULL)
+        if (is_stream(m, i))
             stream_start(stream_of(host_end(m, i)));
 }
 
@@ -103,7 +159,7 @@ void machine_flush_chardevs(struct machine *m)
     for (unsigned i = 0; i < m->config->chardevs; i++) {
         struct chardev *c = host_end(m, i);
 
-        if (c && m->config->chardev[i].kind != CHARDEV_NULL)
+        if (c && is_stream(m, i))
             stream_flush(stream_of(c), m->config->chardev[i].kind == CHARDEV_PTY ? 100 : FLUSH_MS);
     }
 }

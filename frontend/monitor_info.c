@@ -270,7 +270,8 @@ static void info_chardev(struct machine *m, char *args, FILE *out)
                                         [CHARDEV_STDIO] = "stdio",
                                         [CHARDEV_FILE] = "file",
                                         [CHARDEV_PTY] = "pty",
-                                        [CHARDEV_UNIX] = "unix"};
+                                        [CHARDEV_UNIX] = "unix",
+                                        [CHARDEV_VC] = "vc"};
     const struct machine_config *c = machine_config_of(m);
 
     (void)args;

@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "cpu/riscv/config.h"
+#include "frontend/char_vc.h"
 #include "frontend/personality_parts.h"
 #include "frontend/version.h"
 
@@ -470,6 +471,27 @@ static bool opt_mon(void *ctx, const char *arg, struct err *e)
     return ok;
 }
 
+/* width= and height= in pixels of QEMU's font, or cols= and rows=. */
+static bool vc_props(struct keyvals *k, struct chardev_config *cd, struct err *e)
+{
+    static const struct {
+        const char *key;
+        unsigned unit;
+        bool down;
+    } keys[] = {{"width", VC_CELL_W, false}, {"height", VC_CELL_H, true}, {"cols", 1, false}, {"rows", 1, true}};
+    uint64_t size[2] = {VC_COLS, VC_ROWS}, n;
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *val = kv_get(k, keys[i].key);
+
+        if (val && !parse_u64(val, &n))
+            return err_set(e, "%s=%s: expected a number", keys[i].key, val);
+        if (val)
+            size[keys[i].down] = n / keys[i].unit;
+    }
+    return config_vc_size(cd, size[0], size[1], e);
+}
+
 static bool opt_chardev(void *ctx, const char *arg, struct err *e)
 {
     static const struct {
@@ -479,6 +501,7 @@ static bool opt_chardev(void *ctx, const char *arg, struct err *e)
                  {"file", CHARDEV_FILE},
                  {"pty", CHARDEV_PTY},
                  {"null", CHARDEV_NULL},
+                 {"vc", CHARDEV_VC},
                  {"socket", CHARDEV_UNIX}};
     struct qemu_cli *q = ctx;
     struct chardev_config *cd;
@@ -491,7 +514,7 @@ static bool opt_chardev(void *ctx, const char *arg, struct err *e)
         ok = err_set(e, "expected KIND,id=ID");
     for (size_t i = 0; ok && n < 0 && i <= ARRAY_LEN(kinds); i++) {
         if (i == ARRAY_LEN(kinds))
-            ok = err_set(e, "%s: not there yet (stdio, file, pty, socket with path=, null)", kind);
+            ok = err_set(e, "%s: not there yet (stdio, vc, file, pty, socket with path=, null)", kind);
         else if (!strcmp(kind, kinds[i].name))
             n = config_chardev_new(q->c, kinds[i].kind, id, e), ok = n >= 0;
     }
@@ -511,6 +534,8 @@ static bool opt_chardev(void *ctx, const char *arg, struct err *e)
         ok = kv_bool(&k, "signal", &cd->signal, e);
     if (ok && cd->kind == CHARDEV_FILE)
         ok = kv_bool(&k, "append", &cd->append, e);
+    if (ok && cd->kind == CHARDEV_VC)
+        ok = vc_props(&k, cd, e);
     if (ok && cd->kind == CHARDEV_UNIX)
         ok = kv_bool(&k, "server", &cd->server, e) && kv_bool(&k, "wait", &cd->wait, e);
     ok = ok && kv_bool(&k, "logappend", &unused, e) && kv_done(&k, e);
