@@ -108,7 +108,7 @@ help:
 	@echo "make bench-net  the guest's network through NAT, here and on QEMU"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
-	@echo "make install    into PREFIX (default /usr/local)"
+	@echo "make install    into PREFIX (default /usr/local), with the manual page and completion for bash and zsh"
 	@echo "make format, tidy, compile_commands.json, clean"
 
 .PHONY: demo
@@ -192,9 +192,15 @@ fuzz:
 	@tests/fuzz/run.sh $(SECONDS) $(FUZZ)
 
 .PHONY: install
+SHARE := $(DESTDIR)$(PREFIX)/share
 install: all
 	install -D -m 755 build/$(MODE)/guise $(DESTDIR)$(PREFIX)/bin/guise
 	for n in $(NAMES); do ln -sf guise $(DESTDIR)$(PREFIX)/bin/$$n; done
+	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions
+	$(B)/guise manual >$(SHARE)/man/man1/guise.1
+	$(B)/guise completion bash >$(SHARE)/bash-completion/completions/guise
+	for n in $(NAMES); do ln -sf guise $(SHARE)/bash-completion/completions/$$n; done
+	$(B)/guise completion zsh >$(SHARE)/zsh/site-functions/_guise
 
 .PHONY: format tidy clean
 format:

@@ -148,3 +148,28 @@ void device_types_help(FILE *out)
             fprintf(out, "  %-24s %s\n", types[i].name, types[i].help);
     fprintf(out, "  %-24s %s\n", "loader", "put a file or a value into memory: file=,addr=,cpu-num=,data=,data-len=");
 }
+
+void device_types_each(void (*fn)(void *arg, const char *name, const char *help), void *arg)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        fn(arg, types[i].name, types[i].help);
+    fn(arg, "loader", "put a file or a value into memory");
+}
+
+static void each_in_list(const char *list, void (*fn)(void *arg, const char *name, size_t len), void *arg)
+{
+    while (*list) {
+        size_t n = strcspn(list, ",");
+
+        fn(arg, list, n);
+        list += n + (list[n] == ',');
+    }
+}
+
+void device_props_each(const struct device_type *t, void (*fn)(void *arg, const char *name, size_t len), void *arg)
+{
+    if (!t)
+        return;
+    each_in_list(t->props, fn, arg);
+    each_in_list(transport_props[t->transport], fn, arg);
+}

@@ -3,6 +3,7 @@
 #define FRONTEND_DEVICE_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 enum device_kind {
@@ -39,5 +40,8 @@ const char *device_type_nearest(const char *name);
 const char *device_type_missing(const char *name);
 bool device_type_takes(const struct device_type *t, const char *prop);
 void device_types_help(FILE *out);
+/* Names with their help (NULL: none), and the properties of one type (NULL: nothing is called). */
+void device_types_each(void (*fn)(void *arg, const char *name, const char *help), void *arg);
+void device_props_each(const struct device_type *t, void (*fn)(void *arg, const char *name, size_t len), void *arg);
 
 #endif

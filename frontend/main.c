@@ -14,6 +14,7 @@
 
 #include "base/bits.h"
 #include "base/loop.h"
+#include "frontend/docs/docs.h"
 #include "frontend/img/img.h"
 #include "frontend/img/io.h"
 #include "frontend/machine.h"
@@ -198,75 +199,94 @@ static int cmd_version(struct machine_config *c, int argc, char **argv, struct e
     return 0;
 }
 
-/* guise complete TABLE [OPTION] PREFIX: for the shell functions that `guise completion` prints. */
+static bool described(unsigned n, struct doc_command *out);
+
+static bool shell(unsigned n, struct doc_sub *s)
+{
+    static const struct doc_sub shells[] = {{.name = "bash", .args = "", .help = "eval \"$(guise completion bash)\""},
+                                            {.name = "zsh", .args = "", .help = "source <(guise completion zsh)"}};
+
+    *s = shells[n % 2];
+    return n < ARRAY_LEN(shells);
+}
+
+static bool all_word(unsigned n, struct doc_sub *s)
+{
+    *s = (struct doc_sub){.name = "all", .args = "", .help = "every command with every option"};
+    return n < 1;
+}
+
+static const struct doc completion_doc = {.usage = "[bash|zsh]", .dash = "--", .sub = shell};
+static const struct doc help_doc = {.usage = "[all]", .dash = "--", .sub = all_word};
+
+/* guise complete WORD...: for the shell functions that `guise completion` prints. */
 static int cmd_complete(struct machine_config *c, int argc, char **argv, struct err *e)
 {
-    bool qemu = argc > 2 && !strcmp(argv[2], "qemu");
-
     (void)c;
     (void)e;
-    options_complete(qemu ? personality_qemu_options() : native_run_options(), qemu ? "-" : "--",
-                     argc > 4 ? argv[3] : NULL, argc > 3 ? argv[argc - 1] : "", stdout);
+    if (argc > 2)
+        docs_complete(described, (unsigned)argc - 2, argv + 2, stdout);
     return 0;
 }
 
 static int cmd_completion(struct machine_config *c, int argc, char **argv, struct err *e)
 {
-    static const char script[] =
-        "# bash: eval \"$(guise completion)\"\n"
-        "_guise_words() {\n"
-        "    local table=$1 cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "    if [[ $cur == -* ]]; then COMPREPLY=($(guise complete $table -- \"$cur\" | grep -v '^$'))\n"
-        "    else COMPREPLY=($(guise complete $table \"$prev\" \"$cur\") $(compgen -f -- \"$cur\")); fi\n"
-        "}\n"
-        "_guise() {\n"
-        "    if [[ $COMP_CWORD == 1 ]]; then COMPREPLY=($(compgen -W 'run qemu snap net img io version help "
-        "completion' -- "
-        "\"${COMP_WORDS[1]}\"))\n"
-        "    else _guise_words run; fi\n"
-        "}\n"
-        "_guise_qemu() { _guise_words qemu; }\n"
-        "complete -o filenames -F _guise guise\n"
-        "complete -o filenames -F _guise_qemu qemu-system-riscv64\n";
+    const char *script = docs_shell(argc > 2 ? argv[2] : "bash");
 
     (void)c;
-    (void)argc;
-    (void)argv;
     (void)e;
-    fputs(script, stdout);
-    return 0;
+    if (script)
+        fputs(script, stdout);
+    else
+        fprintf(stderr, "guise completion: '%s': there are bash and zsh\n", argv[2]);
+    return script ? 0 : 1;
 }
 
-static int cmd_help(struct machine_config *c, int argc, char **argv, struct err *e);
-
-static const struct {
-    const char *name, *help;
-    int (*run)(struct machine_config *c, int argc, char **argv, struct err *e);
-} commands[] = {
-    {"run", "start a machine: guise run [options] [KERNEL|DISK]", cmd_run},
-    {"qemu", "the command line of qemu-system-riscv64: guise qemu [options]", cmd_qemu},
-    {"snap", "snapshots of a machine's disks: guise snap COMMAND", cmd_snap},
-    {"net", "networks of this host and of this user: guise net COMMAND", cmd_net},
-    {"img", "make, inspect, convert and check disk images: guise img COMMAND", cmd_img},
-    {"io", "read and write disk images: guise io -c COMMAND FILE", cmd_io},
-    {"completion", "print a bash completion script", cmd_completion},
-    {"complete", NULL, cmd_complete},
-    {"version", "print the version", cmd_version},
-    {"help", "print this", cmd_help},
-};
-
-static int cmd_help(struct machine_config *c, int argc, char **argv, struct err *e)
+static int cmd_manual(struct machine_config *c, int argc, char **argv, struct err *e)
 {
     (void)c;
     (void)argc;
     (void)argv;
     (void)e;
-    puts("usage: guise COMMAND [arguments]\n\nguise runs operating systems of other instruction sets.\n");
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        if (commands[i].help)
-            printf("  %-12s %s\n", commands[i].name, commands[i].help);
-    puts("\nguise run --help lists the options. Called as qemu-system-riscv64 it takes QEMU's command line.");
+    docs_manual(described, stdout);
     return 0;
+}
+
+static int cmd_help(struct machine_config *c, int argc, char **argv, struct err *e)
+{
+    (void)c;
+    (void)e;
+    if (argc > 2 && !strcmp(argv[2], "all"))
+        docs_help_all(described, stdout);
+    else
+        docs_help(described, stdout);
+    return 0;
+}
+
+static const struct {
+    const char *name, *help;
+    int (*run)(struct machine_config *c, int argc, char **argv, struct err *e);
+    const struct doc *doc;
+} commands[] = {
+    {"run", "start a machine", cmd_run, &native_run_doc},
+    {"snap", "snapshots of a machine's disks", cmd_snap, &snap_doc},
+    {"net", "networks of this host and of this user", cmd_net, &net_doc},
+    {"img", "make, inspect, convert and check disk images, as qemu-img", cmd_img, &img_doc},
+    {"io", "read and write disk images, as qemu-io", cmd_io, &io_doc},
+    {"qemu", "start a machine, as qemu-system-riscv64", cmd_qemu, &personality_qemu_doc},
+    {"completion", "print completion for a shell", cmd_completion, &completion_doc},
+    {"manual", "print the manual page, guise(1)", cmd_manual, NULL},
+    {"complete", NULL, cmd_complete, NULL},
+    {"version", "print the version", cmd_version, NULL},
+    {"help", "print this", cmd_help, &help_doc},
+};
+
+static bool described(unsigned n, struct doc_command *out)
+{
+    if (n >= ARRAY_LEN(commands))
+        return false;
+    *out = (struct doc_command){.name = commands[n].name, .help = commands[n].help, .doc = commands[n].doc};
+    return true;
 }
 
 static int native(struct machine_config *c, int argc, char **argv, struct err *e)

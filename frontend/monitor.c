@@ -171,6 +171,8 @@ static const struct monitor_row commands[] = {
     {0},
 };
 
+const struct monitor_row *monitor_rows(void) { return commands; }
+
 void monitor_execute(struct machine *m, const char *line, FILE *out)
 {
     char buf[LINE_MAX_LEN], *p = buf, *word;

@@ -32,6 +32,7 @@ struct monitor_row {
     void (*run)(struct machine *m, char *args, FILE *out);
 };
 extern const struct monitor_row monitor_info_rows[]; /* monitor_info.c; ends with name NULL */
+const struct monitor_row *monitor_rows(void);        /* the commands; for the manual */
 /* monitor_block.c: the disks */
 void monitor_info_block(struct machine *m, char *args, FILE *out);
 void monitor_info_blockstats(struct machine *m, char *args, FILE *out);

@@ -276,17 +276,33 @@ static const struct option_row options[] = {
     {0},
 };
 
+/* What --help shows; --help all shows everything. */
+static const char *const common[] = {"cpus",   "memory",   "append",  "initrd",  "bios",   "disk", "net",  "forward",
+                                     "device", "snapshot", "console", "monitor", "engine", "cpu",  "name", NULL};
+
 static bool run_help(void *ctx, const char *arg, struct err *e)
 {
     (void)arg;
     (void)e;
-    puts("usage: guise run [options] [KERNEL|DISK]\n\nStart a machine: a RISC-V board with virtio devices.\n");
-    options_help(options, "--", stdout);
+    puts("usage: guise run [options] [KERNEL|DISK]\n");
+    options_help_some(options, "--", common, stdout);
+    puts("\nguise run --help all: every option; --device help, --net help, --cpu help: their values");
     ((struct run_cli *)ctx)->done = true;
     return true;
 }
 
-const struct option_row *native_run_options(void) { return options; }
+static void help_all(void)
+{
+    puts("usage: guise run [options] [KERNEL|DISK]\n\nStart a machine: a RISC-V board with virtio devices.\n");
+    options_help(options, "--", stdout);
+}
+
+const struct doc native_run_doc = {
+    .usage = "[options] [KERNEL|DISK]",
+    .options = options,
+    .dash = "--",
+    .files = true,
+};
 
 static bool run_file(void *ctx, const char *arg, struct err *e)
 {
@@ -360,6 +376,9 @@ enum cli_result native_run(struct machine_config *c, int argc, char **argv, int 
     struct run_cli r = {.c = c};
 
     c->ram = UINT64_C(1) << 30;
+    for (int i = first; i + 1 < argc; i++)
+        if (!strcmp(argv[i], "--help") && !strcmp(argv[i + 1], "all"))
+            return help_all(), CLI_DONE;
     if (!options_parse(options, &r, argc, argv, first, run_file, e))
         return CLI_ERROR;
     if (r.done)

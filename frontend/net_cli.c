@@ -40,6 +40,16 @@ static const struct {
     {"modes", "", "what --net of guise run takes", modes},
 };
 
+static bool sub(unsigned n, struct doc_sub *s)
+{
+    if (n >= ARRAY_LEN(commands))
+        return false;
+    *s = (struct doc_sub){.name = commands[n].name, .args = commands[n].args, .help = commands[n].help};
+    return true;
+}
+
+const struct doc net_doc = {.usage = "COMMAND", .dash = "--", .sub = sub};
+
 int net_main(int argc, char **argv)
 {
     const char *names[ARRAY_LEN(commands) + 1], *word = argc > 1 ? argv[1] : "help", *near;

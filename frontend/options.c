@@ -125,52 +125,33 @@ bool options_parse(const struct option_row *table, void *ctx, int argc, char **a
     return true;
 }
 
+static void row_help(const struct option_row *r, const char *dash, FILE *out)
+{
+    int width = fprintf(out, "  %s%s%s%s", r->name[1] ? dash : "-", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+
+    if (width > 31)
+        fprintf(out, "\n%32s%s\n", "", r->help);
+    else
+        fprintf(out, "%*s%s\n", 32 - width, "", r->help);
+}
+
 void options_help(const struct option_row *table, const char *dash, FILE *out)
 {
     for (const struct option_row *r = table; r->name; r++) {
-        int width;
-
-        if (!r->set) {
+        if (!r->set)
             fprintf(out, "%s%s\n", r == table ? "" : "\n", r->name);
-            continue;
-        }
-        if (!r->help)
-            continue;
-        width = fprintf(out, "  %s%s%s%s", r->name[1] ? dash : "-", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
-        if (width > 31)
-            fprintf(out, "\n%32s%s\n", "", r->help);
-        else
-            fprintf(out, "%*s%s\n", 32 - width, "", r->help);
+        else if (r->help)
+            row_help(r, dash, out);
     }
 }
 
-void options_complete(const struct option_row *table, const char *dash, const char *option, const char *prefix,
-                      FILE *out)
+void options_help_some(const struct option_row *table, const char *dash, const char *const *names, FILE *out)
 {
-    size_t plen = strlen(prefix);
+    for (; *names; names++) {
+        const struct option_row *r = find_row(table, *names, strlen(*names));
 
-    if (option) {
-        const struct option_row *r;
-
-        option += strspn(option, "-");
-        r = find_row(table, option, strlen(option));
-        for (const char *w = r ? r->words : NULL; w && *w;) {
-            size_t n = strcspn(w, "|");
-
-            if (n >= plen && !memcmp(w, prefix, plen))
-                fprintf(out, "%.*s\n", (int)n, w);
-            w += n + (w[n] == '|');
-        }
-        return;
-    }
-    for (const struct option_row *r = table; r->name; r++) {
-        char word[WORD_MAX + 4];
-
-        if (!r->set)
-            continue;
-        snprintf(word, sizeof word, "%s%s", dash, r->name);
-        if (!strncmp(word, prefix, plen))
-            fprintf(out, "%s\n", word);
+        if (r && r->help)
+            row_help(r, dash, out);
     }
 }
 

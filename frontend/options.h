@@ -38,9 +38,8 @@ bool options_parse_getopt(const struct option_row *table, void *ctx, int argc, c
 void options_help_getopt(const struct option_row *table, FILE *out);
 
 void options_help(const struct option_row *table, const char *dash, FILE *out);
-/* One word a line: options that begin with `prefix`, or with `option` given the values it takes. */
-void options_complete(const struct option_row *table, const char *dash, const char *option, const char *prefix,
-                      FILE *out);
+/* Only the rows named in the NULL-ended list, in its order. */
+void options_help_some(const struct option_row *table, const char *dash, const char *const *names, FILE *out);
 
 /* The name among `names` (a NULL-ended list) that is nearest to `word`; NULL when none is close. */
 const char *nearest_word(const char *word, const char *const *names);

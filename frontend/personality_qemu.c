@@ -827,7 +827,13 @@ static bool opt_help(void *ctx, const char *arg, struct err *e)
     return true;
 }
 
-const struct option_row *personality_qemu_options(void) { return options; }
+const struct doc personality_qemu_doc = {
+    .usage = "[options] [DISK]",
+    .options = options,
+    .dash = "-",
+    .files = true,
+    .program = "qemu-system-riscv64",
+};
 
 /*
  * Serial port and monitor when nothing was said (QEMU system/vl.c, qemu_create_default_devices): -nographic muxes both on

@@ -198,6 +198,16 @@ static int help(void)
     return 0;
 }
 
+static bool sub(unsigned n, struct doc_sub *s)
+{
+    if (n >= ARRAY_LEN(commands))
+        return false;
+    *s = (struct doc_sub){.name = commands[n].name, .args = commands[n].args, .help = commands[n].help};
+    return true;
+}
+
+const struct doc snap_doc = {.usage = "COMMAND [options] SET ...", .options = options, .dash = "--", .sub = sub};
+
 static bool run_on_set(struct snap_cli *c, size_t command, struct err *e)
 {
     char path[SNAP_PATH];

@@ -2,6 +2,9 @@
 #ifndef FRONTEND_SNAP_CLI_H
 #define FRONTEND_SNAP_CLI_H
 
+#include "frontend/docs/docs.h"
+
 int snap_main(int argc, char **argv); /* argv[0] is "snap"; the exit code */
+extern const struct doc snap_doc;
 
 #endif

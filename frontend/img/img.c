@@ -91,6 +91,17 @@ static int run_command(const char *program, const struct img_command *c, int arg
     return code;
 }
 
+static bool sub(unsigned n, struct doc_sub *s)
+{
+    const struct img_command *c = &img_commands[n];
+
+    *s = (struct doc_sub){.name = c->name, .args = c->usage, .help = c->help, .options = c->options};
+    return c->name != NULL;
+}
+
+const struct doc img_doc = {
+    .usage = "COMMAND [options] FILE...", .getopt = true, .dash = "--", .sub = sub, .program = "qemu-img"};
+
 int img_main(const char *program, int argc, char **argv, int first)
 {
     const char *word = argc > first ? argv[first] : NULL;

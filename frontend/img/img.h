@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "frontend/docs/docs.h"
 #include "frontend/options.h"
 #include "images/image.h"
 
@@ -44,6 +45,7 @@ extern const struct img_command img_commands[]; /* img_options.c; name == NULL e
 
 /* argv[first] is the sub-command. The exit code of the process. */
 int img_main(const char *program, int argc, char **argv, int first);
+extern const struct doc img_doc;
 
 /* --- open.c --- */
 

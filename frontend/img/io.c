@@ -109,6 +109,15 @@ static const struct option_row rows[] = {
     {0},
 };
 
+const struct doc io_doc = {
+    .usage = "[options] [-c COMMAND]... [FILE]",
+    .options = rows,
+    .getopt = true,
+    .dash = "--",
+    .files = true,
+    .program = "qemu-io",
+};
+
 /* --- opening --- */
 
 bool io_open(struct io *io)

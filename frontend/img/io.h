@@ -35,6 +35,7 @@ extern const struct io_command io_commands[]; /* io_command.c; name == NULL ends
 
 /* argv[first...] are the program's options. The exit code. */
 int io_main(const char *program, int argc, char **argv, int first);
+extern const struct doc io_doc;
 /* One line. False: it failed. */
 bool io_run_line(struct io *io, const char *line);
 
