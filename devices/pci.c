@@ -87,6 +87,11 @@ void pci_init(struct pci_device *p, const struct device_ops *ops, const char *na
 
 void pci_fini(struct pci_device *p)
 {
+    for (unsigned n = 0; n < PCI_BARS; n++) {
+        for (unsigned i = 0; i < p->bar[n].ram_places; i++)
+            free(p->bar[n].ram_place[i]);
+        free(p->bar[n].ram_place);
+    }
     pthread_mutex_destroy(&p->irq_lock);
     device_fini(&p->dev);
 }
@@ -95,6 +100,7 @@ bool pci_set_bar(struct pci_device *p, unsigned n, enum pci_bar_kind kind, uint6
                  void *arg, struct err *e)
 {
     bool wide = kind == PCI_BAR_MEM64 || kind == PCI_BAR_MEM64_PREFETCH;
+    bool prefetch = kind == PCI_BAR_MEM32_PREFETCH || kind == PCI_BAR_MEM64_PREFETCH;
     unsigned off = PCI_BAR0 + 4 * n;
     uint64_t mask = ~(size - 1);
 
@@ -115,10 +121,43 @@ bool pci_set_bar(struct pci_device *p, unsigned n, enum pci_bar_kind kind, uint6
         p->bar[n + 1].size = 0; /* the upper half */
         st32(p->writable + off + 4, (uint32_t)(mask >> 32));
     }
-    pci_set32(p, off,
-              (kind == PCI_BAR_IO ? BAR_IS_IO : 0) | (wide ? BAR_IS_64 : 0) |
-                  (kind == PCI_BAR_MEM64_PREFETCH ? BAR_PREFETCH : 0));
+    pci_set32(p, off, (kind == PCI_BAR_IO ? BAR_IS_IO : 0) | (wide ? BAR_IS_64 : 0) | (prefetch ? BAR_PREFETCH : 0));
     return true;
+}
+
+/* Where it is not RAM: the guest has moved it too often. */
+
+static uint64_t ram_bar_read(void *arg, gpa off, unsigned size)
+{
+    const struct pci_bar *b = arg;
+    uint64_t v = 0;
+
+    memcpy(&v, b->ram->host + off, size);
+    return v;
+}
+
+static void ram_bar_write(void *arg, gpa off, uint64_t val, unsigned size)
+{
+    const struct pci_bar *b = arg;
+
+    memcpy(b->ram->host + off, &val, size);
+    bus_ram_written(b->pci->dev.bus, b->ram, off, size);
+}
+
+static const struct mmio_ops ram_bar_ops = {ram_bar_read, ram_bar_write, .min_size = 1, .max_size = 8};
+
+bool pci_set_ram_bar(struct pci_device *p, unsigned n, enum pci_bar_kind kind, const struct region *ram, struct err *e)
+{
+    struct pci_bar *b = &p->bar[n];
+
+    if (kind == PCI_BAR_IO || ram->size % PAGE_SIZE)
+        return err_set(e, "%s: BAR %u cannot be RAM", p->dev.name, n);
+    if (!pci_set_bar(p, n, kind, ram->size, &ram_bar_ops, b, e))
+        return false;
+    b->lock = b->unlock = NULL;
+    b->ram = ram;
+    b->ram_place = calloc(PCI_RAM_PLACES, sizeof *b->ram_place);
+    return b->ram_place || err_set(e, "%s: out of memory", p->dev.name);
 }
 
 unsigned pci_add_cap(struct pci_device *p, uint8_t id, unsigned len)

@@ -9,8 +9,8 @@
  * A BAR access runs under the lock that the BAR names (bar.lock; the function's own by default, NULL for none).
  * pci_intx, pci_msix_notify and pci_notify take only an inner lock and may be called from any thread with any device
  * lock held.
- * BAR memory is reached through the host bridge's windows: a guest may move a BAR while other vCPUs use it, each access
- * sees the old or the new place.
+ * BARs are reached through the host bridge's windows: a guest may move a BAR while other vCPUs use it, each access
+ * sees the old or the new place; of RAM behind a BAR, a vCPU may see the old place until it next polls.
  * Source: PCI Local Bus 3.0, chapter 6; PCI Express base specification, 7.5 and 7.7.2 (MSI-X).
  */
 #ifndef DEVICES_PCI_H
@@ -47,9 +47,17 @@ enum { PCI_STATUS_IRQ = 0x8, PCI_STATUS_CAPS = 0x10 };
 
 enum { PCI_CAP_PM = 0x01, PCI_CAP_VENDOR = 0x09, PCI_CAP_EXPRESS = 0x10, PCI_CAP_MSIX = 0x11 };
 
-enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM64_PREFETCH };
+enum pci_bar_kind {
+    PCI_BAR_NONE,
+    PCI_BAR_IO,
+    PCI_BAR_MEM32,
+    PCI_BAR_MEM32_PREFETCH,
+    PCI_BAR_MEM64,
+    PCI_BAR_MEM64_PREFETCH
+};
 
-enum { PCI_BARS = 6, PCI_MSIX_MAX = 128 };
+/* A RAM BAR is memory at the first PCI_RAM_PLACES places where a guest puts it; elsewhere it answers as registers do. */
+enum { PCI_BARS = 6, PCI_MSIX_MAX = 128, PCI_RAM_PLACES = 64 };
 
 struct pci_device;
 
@@ -62,6 +70,10 @@ struct pci_bar {
     void *lock_arg;
     /* pci.c's own: */
     struct pci_device *pci;
+    const struct region *ram;     /* NULL: registers */
+    struct region **ram_place;    /* made so far, never changed; under the host's places_lock */
+    unsigned ram_places;
+    const struct region *ram_now; /* the one of them that shows */
 };
 
 struct pci_id {
@@ -116,6 +128,8 @@ void pci_update(struct pci_device *p); /* from ops->update: BAR places and inter
  */
 bool pci_set_bar(struct pci_device *p, unsigned n, enum pci_bar_kind kind, uint64_t size, const struct mmio_ops *ops,
                  void *arg, struct err *e);
+/* BAR n is all of ram (bus_make_ram), of a power of two in size: vCPUs reach it as they reach RAM, without a lock. */
+bool pci_set_ram_bar(struct pci_device *p, unsigned n, enum pci_bar_kind kind, const struct region *ram, struct err *e);
 unsigned pci_add_cap(struct pci_device *p, uint8_t id, unsigned len);
 void pci_set_writable(struct pci_device *p, unsigned off, unsigned len); /* all bits of these bytes */
 void pci_use_intx(struct pci_device *p);                                 /* interrupt pin A */

@@ -4,6 +4,9 @@
  * BARs are not regions of the bus. Each window is one region, and the BARs that lie in it are found in a sorted table,
  * rebuilt whenever a BAR or a command register changes: a guest can move BARs for ever at no cost in memory, and what no
  * BAR answers reads all ones. A reader copies its table entry under a read lock and calls the BAR without it.
+ *
+ * A BAR of RAM shows through its window as a region of its own (struct region.inner). Readers keep such regions and take no
+ * lock, so they are never changed: each place where the guest has put the BAR has one, kept for when it comes back.
  */
 #include "devices/pci_host.h"
 
@@ -25,6 +28,13 @@ struct window {
 struct place { /* of a mapped BAR, guest physical */
     gpa base;
     struct pci_bar *bar;
+    const struct region *ram; /* NULL: by calls */
+};
+
+enum { MOVES_MAX = 16 };
+struct moves { /* of RAM: what vCPUs must forget */
+    struct pci_window at[MOVES_MAX];
+    unsigned n;
 };
 
 struct pci_host {
@@ -36,6 +46,7 @@ struct pci_host {
     pthread_rwlock_t places_lock;
     struct place place[PLACES]; /* by base */
     unsigned places;
+    bool any_ram;
     pthread_mutex_t lines_lock;
     unsigned asking[PCI_LINES]; /* functions that drive the line */
     struct irq line[PCI_LINES];
@@ -98,6 +109,14 @@ static bool place_find(struct pci_host *h, gpa addr, struct place *found)
         *found = h->place[lo - 1];
     pthread_rwlock_unlock(&h->places_lock);
     return hit;
+}
+
+static const struct region *window_inner(void *dev, gpa addr)
+{
+    struct window *w = dev;
+    struct place at;
+
+    return w->host->any_ram && place_find(w->host, addr, &at) ? at.ram : NULL;
 }
 
 static uint64_t window_read(void *dev, gpa off, unsigned size)
@@ -163,11 +182,54 @@ static bool bar_place(const struct pci_host *h, const struct pci_device *p, unsi
         *base = h->c.pio.base + at;
         return (command & PCI_COMMAND_IO) && at && within(&h->c.pio, *base, b->size);
     }
-    if (b->kind != PCI_BAR_MEM32)
+    if (b->kind == PCI_BAR_MEM64 || b->kind == PCI_BAR_MEM64_PREFETCH)
         at |= (uint64_t)config32(p, PCI_BAR0 + 4 * n + 4) << 32;
     *base = at & ~UINT64_C(15);
     return (command & PCI_COMMAND_MEMORY) &&
            (within(&h->c.mem32, *base, b->size) || within(&h->c.mem64, *base, b->size));
+}
+
+/* The region that b is at base; NULL: it has been in too many places. places_lock is held for writing. */
+static const struct region *ram_at(struct pci_bar *b, gpa base)
+{
+    struct region *r;
+
+    for (unsigned i = 0; i < b->ram_places; i++)
+        if (b->ram_place[i]->base == base)
+            return b->ram_place[i];
+    if (b->ram_places == PCI_RAM_PLACES || !(r = malloc(sizeof *r))) {
+        log_guest(&b->pci->dev, "BAR of RAM moved more than %d times: it is slow now", PCI_RAM_PLACES);
+        return NULL;
+    }
+    *r = *b->ram;
+    r->base = base;
+    b->ram_place[b->ram_places++] = r;
+    return r;
+}
+
+static void moved(struct moves *m, const struct region *r)
+{
+    if (r && m->n < MOVES_MAX)
+        m->at[m->n++] = (struct pci_window){r->base, r->size};
+}
+
+/* Which BARs of RAM show elsewhere now than before. A write changes one function, and what it hid or hides. */
+static void find_moves(struct pci_host *h, struct moves *m)
+{
+    for (unsigned f = 0; f < FUNCTIONS; f++)
+        for (unsigned n = 0; h->function[f] && n < PCI_BARS; n++) {
+            struct pci_bar *b = &h->function[f]->bar[n];
+            const struct region *now = NULL;
+
+            for (unsigned i = 0; b->ram && i < h->places; i++)
+                if (h->place[i].bar == b)
+                    now = h->place[i].ram;
+            if (now == b->ram_now)
+                continue;
+            moved(m, b->ram_now);
+            moved(m, now);
+            b->ram_now = now;
+        }
 }
 
 /* Of BARs that overlap, the function with the lowest number shows; the table stays one of disjoint ranges. */
@@ -184,11 +246,12 @@ static void place_add(struct pci_host *h, struct pci_bar *b, gpa base)
     }
     for (unsigned k = h->places++; k > i; k--)
         h->place[k] = h->place[k - 1];
-    h->place[i] = (struct place){.base = base, .bar = b};
+    h->place[i] = (struct place){.base = base, .bar = b, .ram = b->ram ? ram_at(b, base) : NULL};
 }
 
 void pci_host_update_bars(struct pci_host *h)
 {
+    struct moves m = {0};
     gpa base;
 
     pthread_rwlock_wrlock(&h->places_lock);
@@ -197,7 +260,11 @@ void pci_host_update_bars(struct pci_host *h)
         for (unsigned n = 0; h->function[f] && n < PCI_BARS; n++)
             if (bar_place(h, h->function[f], n, &base))
                 place_add(h, &h->function[f]->bar[n], base);
+    if (h->any_ram)
+        find_moves(h, &m);
     pthread_rwlock_unlock(&h->places_lock);
+    for (unsigned i = 0; i < m.n; i++)
+        bus_remapped(h->dev.bus, m.at[i].base, m.at[i].size);
 }
 
 /* Interrupts. */
@@ -256,6 +323,8 @@ bool pci_add(struct device *host, struct pci_device *p, int devfn, struct err *e
     if (h->function[devfn])
         return err_set(e, "%s: slot %d function %d of %s is taken by %s", host->name, devfn / 8, devfn % 8, p->dev.name,
                        h->function[devfn]->dev.name);
+    for (unsigned n = 0; n < PCI_BARS; n++)
+        h->any_ram |= p->bar[n].ram != NULL;
     p->devfn = (unsigned)devfn;
     p->host = h;
     h->function[devfn] = p;
@@ -291,8 +360,8 @@ static void pci_host_info(struct device *d, void (*line)(void *, const char *), 
     for (unsigned i = 0; i < h->places; i++) {
         const struct pci_bar *b = h->place[i].bar;
 
-        snprintf(text, sizeof text, "0x%016" PRIx64 " 0x%" PRIx64 " bytes: BAR %u of %s", h->place[i].base, b->size,
-                 (unsigned)(b - b->pci->bar), b->pci->dev.name);
+        snprintf(text, sizeof text, "0x%016" PRIx64 " 0x%" PRIx64 " bytes: BAR %u of %s%s", h->place[i].base, b->size,
+                 (unsigned)(b - b->pci->bar), b->pci->dev.name, h->place[i].ram ? ", RAM" : "");
         line(arg, text);
     }
     pthread_rwlock_unlock(&h->places_lock);
@@ -330,6 +399,7 @@ static void window_init(struct pci_host *h, unsigned n, const char *name, const 
                                           .size = from->size,
                                           .kind = REGION_MMIO,
                                           .ops = &window_ops,
+                                          .inner = window_inner,
                                           .dev = &h->window[n]};
 }
 

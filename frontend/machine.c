@@ -380,6 +380,7 @@ static bool make_harts(struct machine *m, struct err *e)
         if (!translator_attach(m->translator, &r->v))
             return err_set(e, "out of memory");
     }
+    machine_follow_memory(m);
     m->sbi = sbi_new(c->cpus, &host);
     return m->sbi || err_set(e, "out of memory");
 }
@@ -428,6 +429,7 @@ struct machine *machine_new(const struct machine_config *c, struct tty *tty, str
     m->tty = tty;
     m->mrom = MAP_FAILED;
     pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_init(&m->memory_lock, NULL);
     pthread_cond_init(&m->changed, NULL);
     if (make_core(m, e) && make_harts(m, e) && machine_open_drives(m, e) && machine_open_chardevs(m, e) &&
         machine_open_nets(m, e) && machine_build_board(m, e) && machine_build_virtio(m, e) && boot(m, e) &&
@@ -500,6 +502,7 @@ void machine_free(struct machine *m)
         isa_config_fini(&m->isa);
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->memory_lock);
     free(m);
 }
 

@@ -44,9 +44,19 @@ struct snap_job {
     struct err err; /* once state is FAILED */
 };
 
+/* What a vCPU must forget of memory; under memory_lock but for done. machine_memory.c */
+struct hart_memory {
+    struct vcpu_work work;
+    bool posted, flush;
+    const uint8_t *from, *to; /* write rights to these host addresses, equal: none */
+    uint64_t asked;
+    _Atomic uint64_t done;
+};
+
 struct hart_thread {
     struct machine *m;
     struct rv *c;
+    struct hart_memory memory;
     pthread_t thread;
     bool started;
     _Atomic bool stopped; /* written under m->lock */
@@ -94,6 +104,8 @@ struct machine {
 
     struct hart_thread hart[CONFIG_MAX_CPUS];
     unsigned harts;
+    pthread_mutex_t memory_lock;
+    uint64_t memory_ticket;
     bool threads_started;
     _Atomic uint32_t halt; /* HALT_* */
     pthread_mutex_t lock;
@@ -157,6 +169,8 @@ void machine_close_nets(struct machine *m);
 /* Take d (NULL: out of memory, or e is set already when `made`) into the list. */
 bool machine_adopt(struct machine *m, struct device *d, struct err *e);
 const char *machine_device_name(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void machine_follow_memory(struct machine *m); /* machine_memory.c: the bus tells the vCPUs, which are there */
 
 /* semihost.c: struct rv_host.semihost */
 bool machine_semihost(void *arg, struct rv *c);

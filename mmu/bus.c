@@ -17,6 +17,7 @@
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "mmu/watch.h"
 
 struct map {
     struct map *older;
@@ -26,7 +27,6 @@ struct map {
 
 struct ram { /* what bus_add_ram made */
     struct region region;
-    int fd;
     struct ram *next;
 };
 
@@ -38,8 +38,9 @@ struct bus {
     uint64_t pages;
     bus_code_written *written;
     void *written_arg;
-    void (*unmapped)(void *arg, const struct region *r);
-    void *unmapped_arg;
+    void (*remapped)(void *arg, gpa base, uint64_t size);
+    void *remapped_arg;
+    struct watch_list watches;
 };
 
 struct bus *bus_new(struct log *log)
@@ -55,6 +56,7 @@ struct bus *bus_new(struct log *log)
     }
     b->log = log;
     pthread_mutex_init(&b->lock, NULL);
+    pthread_mutex_init(&b->watches.lock, NULL);
     return b;
 }
 
@@ -62,8 +64,8 @@ static void ram_free(struct ram *r)
 {
     if (r->region.host && r->region.kind == REGION_RAM)
         munmap(r->region.host, r->region.size);
-    if (r->fd >= 0)
-        close(r->fd);
+    if (r->region.fd >= 0)
+        close(r->region.fd);
     free(r->region.page_flags);
     free(r);
 }
@@ -85,6 +87,7 @@ void bus_free(struct bus *b)
         ram_free(r);
     }
     pthread_mutex_destroy(&b->lock);
+    pthread_mutex_destroy(&b->watches.lock);
     free(b);
 }
 
@@ -146,33 +149,43 @@ void bus_unmap(struct bus *b, struct region *r)
     while (!map_change(b, r, false))
         usleep(1000); /* the region must go: its owner may free it */
     pthread_mutex_unlock(&b->lock);
-    if (b->unmapped)
-        b->unmapped(b->unmapped_arg, r);
+    bus_remapped(b, r->base, r->size);
 }
 
-void bus_on_unmap(struct bus *b, void (*fn)(void *arg, const struct region *r), void *arg)
+void bus_remapped(struct bus *b, gpa base, uint64_t size)
 {
-    b->unmapped_arg = arg;
-    b->unmapped = fn;
+    if (b->remapped && size)
+        b->remapped(b->remapped_arg, base, size);
 }
 
-bool bus_add_ram(struct bus *b, const char *name, gpa base, uint64_t size, struct err *e)
+void bus_on_remap(struct bus *b, void (*fn)(void *arg, gpa base, uint64_t size), void *arg)
+{
+    b->remapped_arg = arg;
+    b->remapped = fn;
+}
+
+struct watch_list *bus_watches(struct bus *b) { return &b->watches; }
+
+/* RAM with no place yet; NULL: e is set. */
+static struct ram *ram_new(struct bus *b, const char *name, gpa base, uint64_t size, struct err *e)
 {
     struct ram *r = calloc(1, sizeof *r);
 
-    if (!r)
-        return err_set(e, "out of memory");
-    r->fd = memfd_create(name, MFD_CLOEXEC);
+    if (!r) {
+        err_set(e, "out of memory");
+        return NULL;
+    }
     r->region = (struct region){.name = name, .base = base, .size = size, .kind = REGION_RAM};
+    r->region.fd = memfd_create(name, MFD_CLOEXEC);
     if (!size || size % PAGE_SIZE || base % PAGE_SIZE) {
         err_set(e, "%s: size and base must be multiples of 4 KiB", name);
         goto fail;
     }
-    if (r->fd < 0 || ftruncate(r->fd, (off_t)size) < 0) {
+    if (r->region.fd < 0 || ftruncate(r->region.fd, (off_t)size) < 0) {
         err_set(e, "%s: cannot make a memory file of %" PRIu64 " MiB: %s", name, size >> 20, strerror(errno));
         goto fail;
     }
-    r->region.host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->fd, 0);
+    r->region.host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->region.fd, 0);
     if (r->region.host == MAP_FAILED) {
         r->region.host = NULL;
         err_set(e, "%s: cannot map %" PRIu64 " MiB: %s", name, size >> 20, strerror(errno));
@@ -181,19 +194,52 @@ bool bus_add_ram(struct bus *b, const char *name, gpa base, uint64_t size, struc
     madvise(r->region.host, size, MADV_HUGEPAGE);
     r->region.page_flags = calloc(size >> PAGE_BITS, 1);
     r->region.first_page = b->pages;
-    if (!r->region.page_flags) {
-        err_set(e, "out of memory");
-        goto fail;
-    }
-    if (!bus_map(b, &r->region, e))
-        goto fail;
-    b->pages += size >> PAGE_BITS;
-    r->next = b->rams;
-    b->rams = r;
-    return true;
+    if (r->region.page_flags)
+        return r;
+    err_set(e, "out of memory");
 fail:
     ram_free(r);
-    return false;
+    return NULL;
+}
+
+static void ram_keep(struct bus *b, struct ram *r)
+{
+    b->pages += r->region.size >> PAGE_BITS;
+    r->next = b->rams;
+    b->rams = r;
+}
+
+bool bus_add_ram(struct bus *b, const char *name, gpa base, uint64_t size, struct err *e)
+{
+    struct ram *r = ram_new(b, name, base, size, e);
+
+    if (!r)
+        return false;
+    if (!bus_map(b, &r->region, e)) {
+        ram_free(r);
+        return false;
+    }
+    ram_keep(b, r);
+    return true;
+}
+
+const struct region *bus_make_ram(struct bus *b, const char *name, uint64_t size, struct err *e)
+{
+    struct ram *r = ram_new(b, name, 0, size, e);
+
+    if (!r)
+        return NULL;
+    ram_keep(b, r);
+    return &r->region;
+}
+
+const struct region *bus_next_ram(const struct bus *b, const struct region *r)
+{
+    const struct ram *n = r ? CONTAINER_OF(r, struct ram, region)->next : b->rams;
+
+    while (n && n->region.kind != REGION_RAM)
+        n = n->next;
+    return n ? &n->region : NULL;
 }
 
 bool bus_add_rom(struct bus *b, const char *name, gpa base, uint64_t size, uint8_t *host, const struct mmio_ops *ops,
@@ -203,9 +249,8 @@ bool bus_add_rom(struct bus *b, const char *name, gpa base, uint64_t size, uint8
 
     if (!r)
         return err_set(e, "out of memory");
-    r->fd = -1;
     r->region = (struct region){
-        .name = name, .base = base, .size = size, .kind = REGION_ROM, .host = host, .ops = ops, .dev = dev};
+        .name = name, .base = base, .size = size, .kind = REGION_ROM, .host = host, .ops = ops, .dev = dev, .fd = -1};
     if (!bus_map(b, &r->region, e)) {
         free(r);
         return false;
@@ -213,6 +258,13 @@ bool bus_add_rom(struct bus *b, const char *name, gpa base, uint64_t size, uint8
     r->next = b->rams;
     b->rams = r;
     return true;
+}
+
+static const struct region *inner(const struct region *r, gpa addr)
+{
+    const struct region *i = r->inner ? r->inner(r->dev, addr) : NULL;
+
+    return i ? i : r;
 }
 
 const struct region *bus_find(const struct bus *b, gpa addr)
@@ -229,7 +281,7 @@ const struct region *bus_find(const struct bus *b, gpa addr)
         else if (addr - r->base >= r->size)
             lo = mid + 1;
         else
-            return r;
+            return inner(r, addr);
     }
     return NULL;
 }
@@ -382,25 +434,30 @@ void *dma_map(struct bus *b, gpa addr, uint64_t *len, bool write)
     return r->host + (addr - r->base);
 }
 
-void dma_written(struct bus *b, gpa addr, uint64_t len)
+void bus_ram_written(struct bus *b, const struct region *r, uint64_t off, uint64_t len)
 {
-    const struct region *r = bus_find(b, addr);
     bool code = false;
 
-    if (!r || r->kind != REGION_RAM || !len)
-        return;
-    for (gpa p = addr & PAGE_MASK; p < addr + len && p - r->base < r->size; p += PAGE_SIZE) {
-        uint8_t *f = &r->page_flags[(p - r->base) >> PAGE_BITS];
+    for (uint64_t p = off & PAGE_MASK; p < off + len && p < r->size; p += PAGE_SIZE) {
+        uint8_t *f = &r->page_flags[p >> PAGE_BITS];
         uint8_t old = page_flags_get(f);
 
         if (!(old & PAGE_TOUCHED))
             page_flags_set(f, PAGE_TOUCHED);
-        if (old & PAGE_DIRTY_LOG)
-            page_flags_clear(f, PAGE_DIRTY_LOG);
+        if (old & PAGE_LOGS)
+            page_flags_clear(f, PAGE_LOGS);
         code |= (old & PAGE_CODE) != 0;
     }
     if (code && b->written)
-        b->written(b->written_arg, addr, len);
+        b->written(b->written_arg, r->base + off, len);
+}
+
+void dma_written(struct bus *b, gpa addr, uint64_t len)
+{
+    const struct region *r = bus_find(b, addr);
+
+    if (r && r->kind == REGION_RAM && len)
+        bus_ram_written(b, r, addr - r->base, len);
 }
 
 /* Whether all of [addr, addr+len) is memory a device may read (or write). */
@@ -475,13 +532,13 @@ int bus_ram_fd(const struct bus *b, gpa addr, uint64_t *offset)
     if (!r || r->kind != REGION_RAM)
         return -1;
     *offset = addr - r->base;
-    return CONTAINER_OF(r, struct ram, region)->fd;
+    return r->fd;
 }
 
 void bus_dirty_start(struct bus *b)
 {
-    for (const struct region *r = bus_first(b); r; r = r->next)
-        for (uint64_t i = 0; r->kind == REGION_RAM && i < r->size >> PAGE_BITS; i++)
+    for (const struct region *r = bus_next_ram(b, NULL); r; r = bus_next_ram(b, r))
+        for (uint64_t i = 0; i < r->size >> PAGE_BITS; i++)
             page_flags_set(&r->page_flags[i], PAGE_DIRTY_LOG);
 }
 

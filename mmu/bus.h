@@ -13,6 +13,7 @@
 
 struct bus;
 struct log;
+struct watch_list;
 
 /*
  * Register accesses of a device. The bus checks size (min_size..max_size bytes, powers of two), alignment to the
@@ -34,6 +35,7 @@ struct region {
     uint64_t size; /* bytes; RAM and ROM: whole pages */
     enum region_kind kind;
     /* RAM and ROM */
+    int fd;              /* of RAM: its shared-memory file */
     uint8_t *host;       /* page-aligned */
     uint8_t *page_flags; /* one byte a page, see PAGE_*; NULL for ROM */
     uint64_t first_page; /* of this region in the machine-wide page numbering */
@@ -41,6 +43,8 @@ struct region {
     const struct mmio_ops *ops;
     void *dev;
     void (*lock)(void *dev), (*unlock)(void *dev); /* held around read and write; may be NULL */
+    /* What lies at addr instead (RAM behind a PCI BAR): a region that never changes while the bus lives. NULL: this. */
+    const struct region *(*inner)(void *dev, gpa addr);
     struct region *next; /* the bus's own */
 };
 
@@ -51,13 +55,15 @@ enum {
     PAGE_DIRTY_LOG = 4,   /* dirty tracking on and not yet written */
     PAGE_WTLB = 8,        /* some write TLB may hold it */
     PAGE_TOUCHED = 16,    /* written by anyone since reset (snapshots) */
-    PAGE_WATCH = PAGE_CODE | PAGE_DIRTY_LOG, /* the first write clears CODE and sets CODE_DIRTY: watched no more */
+    PAGE_SCREEN = 32,     /* a watch (mmu/watch.h) waits for a write */
+    PAGE_LOGS = PAGE_DIRTY_LOG | PAGE_SCREEN, /* cleared by the first write */
+    PAGE_WATCH = PAGE_CODE | PAGE_LOGS, /* the first write clears CODE and sets CODE_DIRTY: watched no more */
 };
 
 /* Stores to a page with these flags must take the slow path: it may not be in a write TLB. */
 static inline bool page_watched(uint8_t flags)
 {
-    return (flags & PAGE_DIRTY_LOG) || (flags & (PAGE_CODE | PAGE_CODE_DIRTY)) == PAGE_CODE;
+    return (flags & PAGE_LOGS) || (flags & (PAGE_CODE | PAGE_CODE_DIRTY)) == PAGE_CODE;
 }
 
 /* Called (any thread) after len bytes at gpa were written by other means than a vCPU's store. */
@@ -68,14 +74,22 @@ void bus_free(struct bus *b); /* frees RAM it made; not devices */
 
 /* RAM of one shared-memory file (memfd), zeroed, lazily backed by the host. size: bytes, a multiple of 4 KiB. */
 bool bus_add_ram(struct bus *b, const char *name, gpa base, uint64_t size, struct err *e);
+/* The same without a place: video memory, which a PCI BAR shows where the guest wants it. base is 0; the bus's own. */
+const struct region *bus_make_ram(struct bus *b, const char *name, uint64_t size, struct err *e);
+/* All RAM, placed or not: NULL gives the first, and is given after the last. */
+const struct region *bus_next_ram(const struct bus *b, const struct region *r);
 /* ROM over host memory of the caller (flash in read mode). Writes go to ops when given, else ignored with a log line. */
 bool bus_add_rom(struct bus *b, const char *name, gpa base, uint64_t size, uint8_t *host,
                  const struct mmio_ops *ops, void *dev, struct err *e);
 /* The caller keeps r alive until unmapped or the bus is freed. Overlap with another region is an error. */
 bool bus_map(struct bus *b, struct region *r, struct err *e);
 void bus_unmap(struct bus *b, struct region *r);
-/* Called (any thread) after a region left the map: the machine drops it from every TLB. */
-void bus_on_unmap(struct bus *b, void (*fn)(void *arg, const struct region *r), void *arg);
+/*
+ * What lies at [base, base + size) is other memory now, or none: said by bus_unmap and by who places inner regions,
+ * after the change. fn (any thread, device locks may be held) makes vCPUs and translator forget what they knew of it.
+ */
+void bus_remapped(struct bus *b, gpa base, uint64_t size);
+void bus_on_remap(struct bus *b, void (*fn)(void *arg, gpa base, uint64_t size), void *arg);
 
 const struct region *bus_find(const struct bus *b, gpa addr); /* NULL: nothing there */
 const struct region *bus_first(const struct bus *b);          /* by address, for info mtree; ->next */
@@ -97,12 +111,16 @@ bool dma_write(struct bus *b, gpa addr, const void *buf, uint64_t len);
  */
 void *dma_map(struct bus *b, gpa addr, uint64_t *len, bool write);
 void dma_written(struct bus *b, gpa addr, uint64_t len);
+/* Likewise for RAM that is known as a region: bytes [off, off + len) of it. */
+void bus_ram_written(struct bus *b, const struct region *r, uint64_t off, uint64_t len);
 
 /* The owner of ROM (flash) changed len bytes of it: whoever made translations is told, as for RAM. */
 void bus_rom_written(struct bus *b, gpa addr, uint64_t len);
 
 void bus_on_code_written(struct bus *b, bus_code_written *fn, void *arg);
 int bus_ram_fd(const struct bus *b, gpa addr, uint64_t *offset); /* the shared-memory file behind addr, -1 if none */
+
+struct watch_list *bus_watches(struct bus *b); /* for mmu/watch.c */
 
 /* Dirty tracking: start marks every page clean; harvest copies and clears the bitmap (a bit a page of the region).
  * After both the caller flushes every TLB, so that the next store to each page is seen. */

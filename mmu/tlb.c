@@ -394,11 +394,13 @@ static void drop_into(struct tlb_entry *table, uint64_t used, uint64_t host, uin
     }
 }
 
-void tlb_drop_write(struct tlb *t, const uint8_t *host)
+void tlb_drop_write(struct tlb *t, const uint8_t *host) { tlb_drop_writes(t, host, PAGE_SIZE); }
+
+void tlb_drop_writes(struct tlb *t, const uint8_t *host, uint64_t len)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
         if (t->ctx[i] && t->ctx[i]->live)
-            drop_into(t->ctx[i]->wr, t->ctx[i]->wr_used, (uint64_t)(uintptr_t)host, PAGE_SIZE);
+            drop_into(t->ctx[i]->wr, t->ctx[i]->wr_used, (uint64_t)(uintptr_t)host, len);
     /* The second level keeps the right: its users look at the page's flags before they fill wr. */
 }
 

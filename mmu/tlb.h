@@ -136,6 +136,8 @@ void tlb_flush_page_asid(struct tlb *t, gva va, uint32_t asid);
 
 /* Drop write rights to a physical page (host address of the page) from every context and the second level. */
 void tlb_drop_write(struct tlb *t, const uint8_t *host);
+/* Likewise to [host, host + len): in one pass, whatever len is. */
+void tlb_drop_writes(struct tlb *t, const uint8_t *host, uint64_t len);
 /* Drop everything that points into [host, host + len) (unmap, watchpoints). */
 void tlb_drop_host(struct tlb *t, const uint8_t *host, uint64_t len);
 

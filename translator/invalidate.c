@@ -132,16 +132,41 @@ void invalidate_page_written(void *arg, gpa page, uint8_t *page_flags)
     page_unwatch(arg, page & PAGE_MASK, page_flags);
 }
 
-/* Flash: no flags watch it, its owner says when it changed (bus_rom_written). */
-static void page_forget(struct translator *t, gpa page)
+static bool page_kill(struct translator *t, gpa page)
 {
     struct code_page *p;
     bool any = false;
 
-    pthread_mutex_lock(&t->lock);
     while ((p = tb_page(&t->tbs, page)) && p->first) {
         tb_kill(t, p->first);
         any = true;
+    }
+    return any;
+}
+
+/* Flash: no flags watch it, its owner says when it changed (bus_rom_written). */
+static void page_forget(struct translator *t, gpa page)
+{
+    pthread_mutex_lock(&t->lock);
+    if (page_kill(t, page))
+        reclaim_new_epoch(t);
+    reclaim_run(t);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Other memory may lie there now: its flags are found anew with the next block. */
+void translator_remapped(struct translator *t, gpa base, uint64_t len)
+{
+    bool any = false;
+
+    pthread_mutex_lock(&t->lock);
+    for (gpa page = base & PAGE_MASK; t->tbs.pages && len && page <= base + len - 1; page += PAGE_SIZE) {
+        struct code_page *p;
+
+        any |= page_kill(t, page);
+        p = tb_page(&t->tbs, page);
+        if (p)
+            p->flags = p->host = NULL;
     }
     if (any)
         reclaim_new_epoch(t);
@@ -206,7 +231,8 @@ static unsigned page_fence(struct translator *t, struct vcpu *v, struct code_pag
     watched = code_page_watched(t, p);
     killed = drop_changed(t, p);
     if (!p->first) {
-        page_flags_clear(p->flags, PAGE_CODE | PAGE_CODE_DIRTY);
+        if (p->flags)
+            page_flags_clear(p->flags, PAGE_CODE | PAGE_CODE_DIRTY);
         if (!p->dirty) {
             tb_page_drop(&t->tbs, p);
             return killed;

@@ -54,6 +54,9 @@ enum run_exit translator_run(struct translator *t, struct vcpu *v);
 /* Make v one of its vCPUs: sets v->hooks (fence.i drops blocks whose bytes changed; stores to watched code pages mark them). */
 bool translator_attach(struct translator *t, struct vcpu *v); /* false: out of memory, or its index is taken */
 
+/* Forget the blocks of [base, base + len): other memory lies there now (bus_on_remap). Any thread. */
+void translator_remapped(struct translator *t, gpa base, uint64_t len);
+
 struct translator_stats {
     uint64_t blocks, guest_bytes, code_bytes, dropped, evictions, lookups, links, interp_insns, fence_i;
     uint64_t cache_used, cache_size;

@@ -304,8 +304,8 @@ static void announce_write(struct rv *c, const struct tlb_page *p)
         return;
     if ((f & PAGE_CODE) && c->v.hooks && c->v.hooks->page_written)
         c->v.hooks->page_written(c->v.hooks->arg, p->pa, flags);
-    if (f & PAGE_DIRTY_LOG)
-        page_flags_clear(flags, PAGE_DIRTY_LOG);
+    if (f & PAGE_LOGS)
+        page_flags_clear(flags, PAGE_LOGS);
 }
 
 /* Ready p for len bytes of writing at va: watchers told, wr filled, the old bytes logged in a trial. */

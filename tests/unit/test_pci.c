@@ -377,6 +377,126 @@ static void a_bar_moves_while_others_use_it(void **state)
     CHECK_EQ(rd(MEM32 + 0x1008, 4), 42);
 }
 
+/* --- a BAR of RAM --- */
+
+static struct toy video;
+static const struct region *vram;
+static struct pci_window remap[8];
+static unsigned remaps;
+
+static void note_remap(void *arg, gpa base, uint64_t size)
+{
+    (void)arg;
+    if (remaps < 8)
+        remap[remaps] = (struct pci_window){base, size};
+    remaps++;
+}
+
+static void video_add(void)
+{
+    static const struct pci_id id = {.vendor = 0x1234, .device = 0x1111, .class_code = 0x038000};
+
+    video = (struct toy){0};
+    pci_init(&video.pci, &toy_ops, "video", &bench.env, &id);
+    vram = bus_make_ram(bench.bus, "video", 0x10000, &err);
+    CHECK(vram != NULL);
+    CHECK(pci_set_ram_bar(&video.pci, 0, PCI_BAR_MEM32_PREFETCH, vram, &err));
+    CHECK(pci_add(host, &video.pci, 7 * 8, &err));
+    remaps = 0;
+    bus_on_remap(bench.bus, note_remap, NULL);
+}
+
+static void video_place(gpa at, unsigned command)
+{
+    wr(FN(7, 0) + 0x10, 4, at);
+    wr(FN(7, 0) + 4, 2, command);
+}
+
+static void a_bar_of_ram_is_memory_where_it_lies(void **state)
+{
+    (void)state;
+    video_add();
+    wr(FN(7, 0) + 0x10, 4, 0xffffffff);
+    CHECK_EQ(rd(FN(7, 0) + 0x10, 4), 0xffff0008); /* prefetchable */
+    CHECK(!bus_ram(bench.bus, MEM32 + 0x40000, 1));
+    video_place(MEM32 + 0x40000, 2);
+    CHECK(bus_ram(bench.bus, MEM32 + 0x40000, 0x10000) == vram->host);
+    CHECK(!bus_ram(bench.bus, MEM32 + 0x40000, 0x10001));
+    CHECK(!bus_ram(bench.bus, MEM32 + 0x3ffff, 1));
+    wr(MEM32 + 0x40010, 8, UINT64_C(0x1122334455667788));
+    CHECK_EQ(rd(MEM32 + 0x40014, 2), 0x3344);
+    CHECK_EQ(ld32(vram->host + 0x10), 0x55667788);
+    CHECK(dma_write(bench.bus, MEM32 + 0x41003, "xyz", 3));
+    CHECK_EQ(vram->host[0x1004], 'y');
+    CHECK(vram->page_flags[1] & PAGE_TOUCHED);
+    pci_fini(&video.pci);
+}
+
+static void a_bar_of_ram_moves_with_its_bytes(void **state)
+{
+    (void)state;
+    video_add();
+    video_place(MEM32 + 0x40000, 2);
+    wr(MEM32 + 0x40000, 4, 77);
+    remaps = 0;
+    wr(FN(7, 0) + 0x10, 4, MEM32 + 0x80000);
+    CHECK_EQ(remaps, 2); /* vCPUs forget both places */
+    CHECK_EQ(remap[0].base, MEM32 + 0x40000);
+    CHECK_EQ(remap[1].base, MEM32 + 0x80000);
+    CHECK_EQ(remap[1].size, 0x10000);
+    CHECK_EQ(rd(MEM32 + 0x40000, 4), 0xffffffff);
+    CHECK_EQ(rd(MEM32 + 0x80000, 4), 77);
+    wr(FN(7, 0) + 4, 2, 0);
+    CHECK_EQ(remaps, 3);
+    CHECK_EQ(rd(MEM32 + 0x80000, 4), 0xffffffff);
+    CHECK(!bus_ram(bench.bus, MEM32 + 0x80000, 1));
+    wr(FN(7, 0) + 4, 2, 2);
+    CHECK_EQ(rd(MEM32 + 0x80000, 4), 77);
+    remaps = 0;
+    wr(FN(7, 0) + 4, 2, 6); /* bus master: nothing moved */
+    CHECK_EQ(remaps, 0);
+    device_reset(&video.pci.dev);
+    CHECK_EQ(remaps, 1);
+    CHECK(!bus_ram(bench.bus, MEM32 + 0x80000, 1));
+    pci_fini(&video.pci);
+}
+
+static void a_region_once_found_stays_as_it_was(void **state)
+{
+    const struct region *first;
+
+    (void)state;
+    video_add();
+    video_place(MEM32, 2);
+    first = bus_find(bench.bus, MEM32 + 5);
+    video_place(MEM32 + 0x80000, 2);
+    CHECK_EQ(first->base, MEM32);
+    CHECK(first->host == vram->host);
+    video_place(MEM32, 2);
+    CHECK(bus_find(bench.bus, MEM32) == first);
+    pci_fini(&video.pci);
+}
+
+static void a_bar_of_ram_that_moves_for_ever_still_answers(void **state)
+{
+    gpa at = MEM32;
+
+    (void)state;
+    video_add();
+    for (unsigned i = 0; i < 3 * PCI_RAM_PLACES; i++) {
+        at = MEM32 + i * UINT64_C(0x10000);
+        video_place(at, 2);
+        wr(at + 0x8000, 4, i);
+        CHECK_EQ(ld32(vram->host + 0x8000), i);
+        CHECK_EQ(rd(at + 0x8000, 1), i & 0xff);
+    }
+    CHECK(!bus_ram(bench.bus, at, 1));
+    CHECK(!dev_refused(&bench, at + 0xfff8, 8));
+    video_place(MEM32, 2);
+    CHECK(bus_ram(bench.bus, MEM32, 1) == vram->host);
+    pci_fini(&video.pci);
+}
+
 static void set_up_mistakes_are_told(void **state)
 {
     struct toy t;
@@ -413,6 +533,10 @@ int main(void)
         TEST(reset_and_restore_put_bars_back),
         TEST(a_snapshot_cannot_change_what_the_guest_cannot),
         TEST(a_bar_moves_while_others_use_it),
+        TEST(a_bar_of_ram_is_memory_where_it_lies),
+        TEST(a_bar_of_ram_moves_with_its_bytes),
+        TEST(a_region_once_found_stays_as_it_was),
+        TEST(a_bar_of_ram_that_moves_for_ever_still_answers),
         TEST(set_up_mistakes_are_told),
     };
 

@@ -103,6 +103,7 @@ static bool access_mem(struct vcpu *v, gva va, unsigned size, uint8_t **host, bo
             page_flags_set(flags, PAGE_WTLB);
             if (page_flags_get(flags) & PAGE_CODE)
                 v->hooks->page_written(v->hooks->arg, p, flags);
+            page_flags_clear(flags, PAGE_LOGS);
         }
     }
     if (v->trace && v->trace->log) {
