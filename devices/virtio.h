@@ -13,7 +13,8 @@
 #include "devices/device.h"
 #include "devices/virtq.h"
 
-enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4, VIRTIO_ID_GPU = 16 };
+enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_RNG = 4, VIRTIO_ID_GPU = 16,
+       VIRTIO_ID_INPUT = 18 };
 
 enum { /* status */
        VIRTIO_ACKNOWLEDGE = 1,
@@ -35,7 +36,7 @@ enum { /* feature bits of every device */
 
 enum { VIRTIO_ISR_QUEUE = 1, VIRTIO_ISR_CONFIG = 2 };
 
-enum { VIRTIO_QUEUES_MAX = 64, VIRTIO_CONFIG_MAX = 64 };
+enum { VIRTIO_QUEUES_MAX = 64, VIRTIO_CONFIG_MAX = 136 };
 
 struct virtio_dev;
 

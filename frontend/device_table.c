@@ -26,6 +26,7 @@
 #define E1000E_PROPS "netdev,mac,subsys_ven,subsys,disable_vnet_hdr,init-vet,migrate-timadj"
 
 #define GPU_PROPS "max_outputs,xres,yres,edid,max_hostmem"
+#define INPUT_PROPS "serial"
 
 static const struct device_type types[] = {
     {"virtio-blk-device", DEVICE_BLK, TRANSPORT_MMIO, false, BLK_PROPS, "disk on virtio-mmio"},
@@ -50,6 +51,20 @@ static const struct device_type types[] = {
     {"virtio-gpu-device", DEVICE_GPU, TRANSPORT_MMIO, true, GPU_PROPS, "screen on virtio-mmio"},
     {"virtio-gpu-pci", DEVICE_GPU, TRANSPORT_PCI, true, GPU_PROPS, "screen on PCI"},
     {"virtio-gpu", DEVICE_GPU, TRANSPORT_PCI, true, GPU_PROPS, NULL},
+    {"virtio-keyboard-device", DEVICE_KEYBOARD, TRANSPORT_MMIO, true, INPUT_PROPS, "keyboard, virtio-mmio"},
+    {"virtio-keyboard-pci", DEVICE_KEYBOARD, TRANSPORT_PCI, true, INPUT_PROPS, "keyboard, PCI"},
+    {"virtio-keyboard", DEVICE_KEYBOARD, TRANSPORT_PCI, true, INPUT_PROPS, NULL},
+    {"virtio-tablet-device", DEVICE_TABLET, TRANSPORT_MMIO, true, INPUT_PROPS,
+     "pointer with absolute positions, virtio-mmio"},
+    {"virtio-tablet-pci", DEVICE_TABLET, TRANSPORT_PCI, true, INPUT_PROPS, "pointer with absolute positions, PCI"},
+    {"virtio-tablet", DEVICE_TABLET, TRANSPORT_PCI, true, INPUT_PROPS, NULL},
+    {"virtio-mouse-device", DEVICE_MOUSE, TRANSPORT_MMIO, true, INPUT_PROPS,
+     "pointer with relative motion, virtio-mmio"},
+    {"virtio-mouse-pci", DEVICE_MOUSE, TRANSPORT_PCI, true, INPUT_PROPS, "pointer with relative motion, PCI"},
+    {"virtio-mouse", DEVICE_MOUSE, TRANSPORT_PCI, true, INPUT_PROPS, NULL},
+    {"virtio-multitouch-device", DEVICE_TOUCH, TRANSPORT_MMIO, true, INPUT_PROPS, "touch screen, virtio-mmio"},
+    {"virtio-multitouch-pci", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, "touch screen, PCI"},
+    {"virtio-multitouch", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, NULL},
     {"virtconsole", DEVICE_CONSOLE, TRANSPORT_PORT, false, PORT_PROPS, "console port (hvc0, ...)"},
     {"virtserialport", DEVICE_PORT, TRANSPORT_PORT, false, PORT_PROPS, "named port (/dev/virtio-ports/NAME)"},
 };
@@ -81,9 +96,7 @@ static const struct {
     {"VGA", "displays are not there yet"},
     {"bochs-display", "displays are not there yet"},
     {"ramfb", "displays are not there yet"},
-    {"virtio-keyboard", "input devices are not there yet"},
-    {"virtio-mouse", "input devices are not there yet"},
-    {"virtio-tablet", "input devices are not there yet"},
+    {"virtio-input-host", "host devices are not handed through; virtio-keyboard-pci and the like are"},
     {"usb-", "USB is not there yet"},
     {"qemu-xhci", "USB is not there yet"},
     {"vmcoreinfo", "vmcoreinfo is not there yet"},

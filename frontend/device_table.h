@@ -17,6 +17,10 @@ enum device_kind {
     DEVICE_NET,
     DEVICE_E1000E,
     DEVICE_GPU,
+    DEVICE_KEYBOARD,
+    DEVICE_TABLET,
+    DEVICE_MOUSE,
+    DEVICE_TOUCH,
 };
 enum device_transport {
     TRANSPORT_MMIO,

@@ -562,7 +562,6 @@ const struct machine_config *machine_config_of(const struct machine *m) { return
 struct bus *machine_bus(const struct machine *m) { return m->bus; }
 struct clock *machine_clock(const struct machine *m) { return m->clock; }
 struct log *machine_log(const struct machine *m) { return m->log; }
-struct input *machine_input(const struct machine *m) { return m->input; }
 struct loop *machine_loop(const struct machine *m) { return m->loop; }
 struct translator *machine_translator(const struct machine *m) { return m->translator; }
 unsigned machine_vcpus(const struct machine *m) { return m->harts; }

@@ -158,15 +158,17 @@ static bool plug_pci(struct machine *m, const struct device_config *d, struct vi
 static bool build(struct machine *m, const struct device_config *d, struct err *e)
 {
     static struct virtio_dev *(*const make[])(struct machine *, const struct device_config *, const char *,
-                                              struct err *) = {[DEVICE_BLK] = machine_make_blk,
-                                                               [DEVICE_RNG] = make_rng,
-                                                               [DEVICE_SERIAL] = make_serial,
-                                                               [DEVICE_NET] = machine_make_net,
-                                                               [DEVICE_GPU] = machine_make_gpu};
+                                              struct err *) = {
+        [DEVICE_BLK] = machine_make_blk,      [DEVICE_RNG] = make_rng,
+        [DEVICE_SERIAL] = make_serial,        [DEVICE_NET] = machine_make_net,
+        [DEVICE_GPU] = machine_make_gpu,      [DEVICE_KEYBOARD] = machine_make_input,
+        [DEVICE_TABLET] = machine_make_input, [DEVICE_MOUSE] = machine_make_input,
+        [DEVICE_TOUCH] = machine_make_input};
     static const char *const names[] = {
-        [DEVICE_BLK] = "virtio-blk", [DEVICE_RNG] = "virtio-rng", [DEVICE_SERIAL] = "virtio-serial",
-        [DEVICE_NVME] = "nvme",      [DEVICE_NET] = "virtio-net", [DEVICE_E1000E] = "e1000e",
-        [DEVICE_GPU] = "virtio-gpu"};
+        [DEVICE_BLK] = "virtio-blk",     [DEVICE_RNG] = "virtio-rng",           [DEVICE_SERIAL] = "virtio-serial",
+        [DEVICE_NVME] = "nvme",          [DEVICE_NET] = "virtio-net",           [DEVICE_E1000E] = "e1000e",
+        [DEVICE_GPU] = "virtio-gpu",     [DEVICE_KEYBOARD] = "virtio-keyboard", [DEVICE_TABLET] = "virtio-tablet",
+        [DEVICE_MOUSE] = "virtio-mouse", [DEVICE_TOUCH] = "virtio-multitouch"};
     const char *id = device_prop(d, "id");
     unsigned self = (unsigned)(d - m->config->device);
     const char *name =

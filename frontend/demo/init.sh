@@ -17,6 +17,9 @@ fi
 if grep -qs 0x0010 /sys/bus/virtio/devices/*/device; then # a screen
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.gpu
 fi
+if grep -qs 0x0012 /sys/bus/virtio/devices/*/device; then # a keyboard or pointer
+    while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.input
+fi
 nvme=
 if grep -qs 0x010802 /sys/bus/pci/devices/*/class; then
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.nvme

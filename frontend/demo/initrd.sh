@@ -40,5 +40,7 @@ list=$tmp/modules.e1000e
 need e1000e
 list=$tmp/modules.gpu
 need virtio_gpu
+list=$tmp/modules.input
+for m in virtio_input evdev; do need "$m"; done
 (cd "$tmp" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$out.new"
 mv "$out.new" "$out"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "devices/input.h"
 #include "frontend/machine.h"
 #include "frontend/monitor.h"
 #include "frontend/personality_qemu.h"
@@ -193,6 +194,30 @@ static void screens_are_listed_and_pictured(void **state)
     free(c);
 }
 
+/* No driver has started: the devices are there, and nobody listens yet. */
+static void input_devices_are_there(void **state)
+{
+    struct machine_config *c = malloc(sizeof *c);
+    struct err e = {{0}};
+    char line[512];
+
+    (void)state;
+    snprintf(line, sizeof line,
+             "-nographic -serial none -monitor none -bios none -m 16M -S -kernel %s -device virtio-keyboard-pci,id=keys "
+             "-device virtio-tablet-device -device virtio-mouse -device virtio-multitouch-pci,serial=77",
+             PROGRAM("input", LUI_T0_TEST, SPIN));
+    stopped = make(c, line, &e);
+    if (!stopped)
+        fail_msg("%s", e.msg);
+    expect("info devices", "keys (virtio-input)");
+    expect("info devices", "virtio-tablet.1 (virtio-input)");
+    expect("info devices keys", "0 keys down");
+    CHECK(!input_has(machine_input(stopped), INPUT_KEYBOARD));
+    machine_free(stopped);
+    config_free(c);
+    free(c);
+}
+
 static void monitor_commands(void **state)
 {
     struct machine_config *c = malloc(sizeof *c);
@@ -305,6 +330,7 @@ int main(void)
         cmocka_unit_test(semihosting_exit), cmocka_unit_test(two_machines_in_one_process),
         cmocka_unit_test(monitor_commands),
         cmocka_unit_test(screens_are_listed_and_pictured), cmocka_unit_test(bad_input_gives_one_line),
+        cmocka_unit_test(input_devices_are_there),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
