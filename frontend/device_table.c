@@ -27,6 +27,7 @@
 
 #define GPU_PROPS "max_outputs,xres,yres,edid,max_hostmem"
 #define INPUT_PROPS "serial"
+#define BOCHS_PROPS "vgamem,xres,yres,edid"
 
 static const struct device_type types[] = {
     {"virtio-blk-device", DEVICE_BLK, TRANSPORT_MMIO, false, BLK_PROPS, "disk on virtio-mmio"},
@@ -65,6 +66,7 @@ static const struct device_type types[] = {
     {"virtio-multitouch-device", DEVICE_TOUCH, TRANSPORT_MMIO, true, INPUT_PROPS, "touch screen, virtio-mmio"},
     {"virtio-multitouch-pci", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, "touch screen, PCI"},
     {"virtio-multitouch", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, NULL},
+    {"bochs-display", DEVICE_BOCHS, TRANSPORT_PCI, false, BOCHS_PROPS, "screen on PCI, for guests without virtio"},
     {"virtconsole", DEVICE_CONSOLE, TRANSPORT_PORT, false, PORT_PROPS, "console port (hvc0, ...)"},
     {"virtserialport", DEVICE_PORT, TRANSPORT_PORT, false, PORT_PROPS, "named port (/dev/virtio-ports/NAME)"},
 };
@@ -93,8 +95,7 @@ static const struct {
     {"nvme-subsys", "NVMe subsystems are not there yet; use nvme and nvme-ns"},
     {"virtio-gpu-", "3D is not there yet; virtio-gpu-pci and virtio-gpu-device are"},
     {"virtio-vga", "VGA is not there; virtio-gpu-pci is"},
-    {"VGA", "displays are not there yet"},
-    {"bochs-display", "displays are not there yet"},
+    {"VGA", "VGA is not there; bochs-display is, which the same drivers drive, and virtio-gpu-pci"},
     {"ramfb", "displays are not there yet"},
     {"virtio-input-host", "host devices are not handed through; virtio-keyboard-pci and the like are"},
     {"usb-", "USB is not there yet"},

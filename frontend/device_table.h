@@ -21,6 +21,7 @@ enum device_kind {
     DEVICE_TABLET,
     DEVICE_MOUSE,
     DEVICE_TOUCH,
+    DEVICE_BOCHS,
 };
 enum device_transport {
     TRANSPORT_MMIO,

@@ -1,5 +1,7 @@
 /* The machine's displays: what makes them, and the list that a window and the monitor walk. */
+#include "devices/bochs_display.h"
 #include "devices/display.h"
+#include "devices/pci_host.h"
 #include "devices/virtio_gpu.h"
 #include "frontend/machine_parts.h"
 #include "frontend/options.h"
@@ -44,4 +46,27 @@ struct virtio_dev *machine_make_gpu(struct machine *m, const struct device_confi
             return NULL;
         }
     return v;
+}
+
+bool machine_build_bochs(struct machine *m, const struct device_config *d, const char *name, struct err *e)
+{
+    struct device_env env = machine_env(m);
+    struct bochs_display_options o = {0};
+    const char *mem = device_prop(d, "vgamem");
+    uint64_t xres = 0, yres = 0;
+    bool edid = true;
+    struct pci_device *p;
+    int devfn;
+
+    if (!device_number(d, "xres", DISPLAY_MAX, &xres, e) || !device_number(d, "yres", DISPLAY_MAX, &yres, e) ||
+        !device_flag(d, "edid", &edid, e) || !device_pci_addr(d, &devfn, e))
+        return false;
+    if (mem && (!parse_size(mem, 1, &o.vgamem) || !o.vgamem))
+        return err_set(e, "vgamem=%s: expected a size, such as 16M", mem);
+    o.xres = (unsigned)xres;
+    o.yres = (unsigned)yres;
+    o.no_edid = !edid;
+    p = bochs_display_new(&env, name, &o, e);
+    return p && machine_adopt(m, &p->dev, e) && machine_add_display(m, bochs_display_screen(p), e) &&
+           pci_add(m->pci, p, devfn, e);
 }

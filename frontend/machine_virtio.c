@@ -168,7 +168,7 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
         [DEVICE_BLK] = "virtio-blk",     [DEVICE_RNG] = "virtio-rng",           [DEVICE_SERIAL] = "virtio-serial",
         [DEVICE_NVME] = "nvme",          [DEVICE_NET] = "virtio-net",           [DEVICE_E1000E] = "e1000e",
         [DEVICE_GPU] = "virtio-gpu",     [DEVICE_KEYBOARD] = "virtio-keyboard", [DEVICE_TABLET] = "virtio-tablet",
-        [DEVICE_MOUSE] = "virtio-mouse", [DEVICE_TOUCH] = "virtio-multitouch"};
+        [DEVICE_MOUSE] = "virtio-mouse", [DEVICE_TOUCH] = "virtio-multitouch",  [DEVICE_BOCHS] = "bochs-display"};
     const char *id = device_prop(d, "id");
     unsigned self = (unsigned)(d - m->config->device);
     const char *name =
@@ -179,6 +179,8 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
         return machine_build_nvme(m, d, name, e);
     if (d->type->kind == DEVICE_E1000E)
         return machine_build_e1000e(m, d, name, e);
+    if (d->type->kind == DEVICE_BOCHS)
+        return machine_build_bochs(m, d, name, e);
     v = make[d->type->kind](m, d, name, e);
     if (!v || !machine_adopt(m, &v->dev, e))
         return false;

@@ -20,6 +20,9 @@ fi
 if grep -qs 0x0012 /sys/bus/virtio/devices/*/device; then # a keyboard or pointer
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.input
 fi
+if grep -qs 0x1111 /sys/bus/pci/devices/*/device; then # bochs-display
+    while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.bochs
+fi
 nvme=
 if grep -qs 0x010802 /sys/bus/pci/devices/*/class; then
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.nvme

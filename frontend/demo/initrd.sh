@@ -42,5 +42,8 @@ list=$tmp/modules.gpu
 need virtio_gpu
 list=$tmp/modules.input
 for m in virtio_input evdev; do need "$m"; done
+list=$tmp/modules.bochs # what virtio_gpu needs too is in both lists: only one of the screens may be there
+seen=" "
+need bochs
 (cd "$tmp" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$out.new"
 mv "$out.new" "$out"
