@@ -68,7 +68,7 @@ $(JOINT): $(patsubst %.c,$(B)/%.o,$(wildcard tests/net/*.c)) $(LIB)
 unit: $(UNIT) $(RANDOM) $(DISK) $(JOINT)
 $(UNIT): $(B)/%: $(B)/%.o $(TEST_LIB_OBJ) $(LIB)
 	@echo "  LINK    $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp $(LIBS)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lmpfr -lgmp -lvterm $(LIBS)
 .PRECIOUS: $(B)/%.o
 
 # Programs for long runs, by hand: build/MODE/tests/long/NAME.
