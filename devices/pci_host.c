@@ -180,7 +180,7 @@ static bool bar_place(const struct pci_host *h, const struct pci_device *p, unsi
     if (b->kind == PCI_BAR_IO) {
         at &= ~UINT64_C(3);
         *base = h->c.pio.base + at;
-        return (command & PCI_COMMAND_IO) && at && within(&h->c.pio, *base, b->size);
+        return (command & PCI_COMMAND_IO) && within(&h->c.pio, *base, b->size);
     }
     if (b->kind == PCI_BAR_MEM64 || b->kind == PCI_BAR_MEM64_PREFETCH)
         at |= (uint64_t)config32(p, PCI_BAR0 + 4 * n + 4) << 32;

@@ -71,6 +71,7 @@ update)
     apt-get update
     ;;
 download)
+    mkdir -p "$root/packages" # the demo takes it away when it has unpacked its own
     cd "$root/packages"
     apt-get download "$@"
     ;;
