@@ -68,12 +68,15 @@ struct nat_forward {
     struct net_addr host_addr, guest_addr;
     uint16_t host_port, guest_port; /* host_port 0: any free one, which nat_info shows */
     const char *host_path;
-    uint8_t guest_mac[ETH_ALEN]; /* with guest_addr none: the guest with this MAC, where it is then; zeroes: the first lease */
+    uint8_t guest_mac
+        [ETH_ALEN]; /* with guest_addr none: the guest with this MAC, where it is then; zeroes: the first lease */
     bool host_any6; /* every address of both families, instead of host_addr ("::", which as a number is none) */
 };
 bool nat_forward_add(struct nat *n, const struct nat_forward *f, struct err *e);
 bool nat_forward_remove(struct nat *n, const struct nat_forward *f, struct err *e); /* by host side; flows go on */
-bool nat_forward_same_host(const struct nat_forward *a, const struct nat_forward *b); /* both with host_addr filled in */
+uint16_t nat_forward_last_port(const struct nat *n); /* of the host, of the forward that was added last */
+bool nat_forward_same_host(const struct nat_forward *a,
+                           const struct nat_forward *b); /* both with host_addr filled in */
 /*
  * guestfwd: connections of guests to addr:port (in net, not host or dns) go to target: "tcp:HOST:PORT", "unix:PATH", or
  * "cmd:COMMAND", a program run for each with the connection as its standard input and output.

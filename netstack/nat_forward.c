@@ -287,6 +287,13 @@ bool nat_forward_add(struct nat *n, const struct nat_forward *f, struct err *e)
     return true;
 }
 
+uint16_t nat_forward_last_port(const struct nat *n)
+{
+    const struct forward *last = n->forwards->forwards;
+
+    return last ? last->f.host_port : 0;
+}
+
 static void end_forward(struct forward *w)
 {
     struct nat *n = w->nat;

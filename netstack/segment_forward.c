@@ -3,6 +3,7 @@
  *
  * With the switch elsewhere they are asked for one at a time, so that whatever their number the socket does not fill:
  * WANTED -> ASKED -> MADE or FAILED; the end of one likewise, with remove set. A new switch knows of none: all are WANTED.
+ * One to any free port (host_port 0) has that port's number from then on: for who ends it, and for the next switch.
  */
 #include <poll.h>
 #include <stdlib.h>
@@ -57,9 +58,23 @@ void forwards_free(struct segment *s)
 
 struct forward **forward_find(struct forward **list, const struct nat_forward *f)
 {
+    if (forward_any(f)) /* is another with each call */
+        while (*list)
+            list = &(*list)->next;
     while (*list && (!nat_forward_same_host(&(*list)->f, f) || (*list)->remove))
         list = &(*list)->next;
     return list;
+}
+
+bool forward_any(const struct nat_forward *f) { return !f->host_path && !f->host_port; }
+
+bool forward_make(struct nat *nat, struct forward *fw, struct err *e)
+{
+    if (!nat_forward_add(nat, &fw->f, e))
+        return false;
+    if (forward_any(&fw->f))
+        fw->f.host_port = nat_forward_last_port(nat);
+    return true;
 }
 
 /* A copy of f with what was left out filled in (our own guest too), whose path does not depend on this process's folder. */
@@ -123,8 +138,16 @@ void forwards_answered(struct segment *s, const struct msg_answer *a)
         fw = fw->next;
     if (!fw)
         return;
+    if (a->ok && (!fw->remove || fw->late) && forward_any(&fw->f))
+        fw->f.host_port = a->host_port; /* and the next switch is asked for this one */
     fw->state = a->ok ? FORWARD_MADE : FORWARD_FAILED;
     memcpy(fw->error, a->error, sizeof fw->error);
+    if (fw->late && a->ok) {
+        fw->late = false;
+        fw->state = FORWARD_WANTED;
+        forwards_ask(s);
+        return;
+    }
     if (!fw->waited && !a->ok && !fw->remove)
         log_write(s->env.log, "network '%s': a forward was not made: %s\n", s->name, a->error);
     if (!fw->waited && fw->remove)
@@ -168,7 +191,8 @@ static bool wait_answer(struct segment *s, struct forward *fw, struct err *e)
         return err_set(e, "%s", fw->error);
     if (fw->state == FORWARD_MADE || s->wire.broken)
         return true;
-    return err_set(e, "process %ld, which has the switch of network '%s', does not answer", (long)s->leader_pid, s->name);
+    return err_set(e, "process %ld, which has the switch of network '%s', does not answer", (long)s->leader_pid,
+                   s->name);
 }
 
 /* --- for all ----------------------------------------------------------------------------------------------------- */
@@ -179,7 +203,7 @@ void forwards_make(struct segment *s)
     struct err e;
 
     for (struct forward *fw = s->forwards; fw && nat; fw = fw->next) {
-        fw->state = nat_forward_add(nat, &fw->f, &e) ? FORWARD_MADE : FORWARD_FAILED;
+        fw->state = forward_make(nat, fw, &e) ? FORWARD_MADE : FORWARD_FAILED;
         if (fw->state == FORWARD_MADE)
             continue;
         snprintf(fw->error, sizeof fw->error, "%.500s", e.msg);
@@ -195,14 +219,13 @@ static bool forward_add(struct segment *s, struct forward *fw, struct err *e)
     fw->next = s->forwards;
     s->forwards = fw;
     if (s->state == SEGMENT_LEADER) {
-        ok = nat_forward_add(leader_nat(s->leader), &fw->f, e);
+        ok = forward_make(leader_nat(s->leader), fw, e);
         fw->state = FORWARD_MADE;
     } else {
         ok = wait_answer(s, fw, e);
     }
     if (!ok && fw->state == FORWARD_ASKED) { /* it may come true yet */
-        fw->remove = true;
-        fw->state = FORWARD_WANTED;
+        fw->remove = fw->late = true;
     } else if (!ok) {
         unlink_forward(s, fw);
     }

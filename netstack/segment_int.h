@@ -37,6 +37,7 @@ struct forward {
     enum { FORWARD_WANTED, FORWARD_ASKED, FORWARD_MADE, FORWARD_FAILED } state;
     bool remove; /* what is wanted or asked is its end */
     bool waited; /* segment_forward waits for the answer, and frees it */
+    bool late;   /* with remove: asked for is still the forward itself; its end, once it is there */
     char error[MSG_ERROR_MAX];
 };
 
@@ -108,7 +109,7 @@ struct leader {
     struct net_port own; /* the far end of the segment's own port, so to speak */
     struct plug own_plug;
     struct gateway *gateway;
-    struct peer *peers; /* newest first */
+    struct peer *peers;        /* newest first */
     struct timer leases_timer; /* armed: the members are to hear of leases */
     uint64_t leases_version;   /* that they have heard of */
 };
@@ -145,6 +146,8 @@ void gateway_info(const struct gateway *g, FILE *out);
 void forward_to_msg(const struct forward *fw, struct msg_forward *m);
 void forward_of_msg(const struct msg_forward *m, struct forward *fw);
 /* The one at f's host side, which is not about to end; its place in the list, where NULL is when there is none. */
+bool forward_any(const struct nat_forward *f);                         /* to whatever port is free */
+bool forward_make(struct nat *nat, struct forward *fw, struct err *e); /* fw's port is the one it got */
 struct forward **forward_find(struct forward **list, const struct nat_forward *f);
 void forwards_make(struct segment *s);  /* we have the switch now: make our own */
 void forwards_ask(struct segment *s);   /* hand what is wanted to the switch, one at a time */

@@ -155,7 +155,10 @@ struct leader *leader_new(struct segment *s, int lock, struct err *e)
     return NULL;
 }
 
-/* The lock goes before the connections: the members that their ends wake find it free. */
+/*
+ * The lock goes before the connections: the members that their ends wake find it free. Before the lock goes what the next
+ * one opens under the same names: ports of forwards, the host's interface.
+ */
 void leader_free(struct leader *l)
 {
     if (!l)
@@ -164,13 +167,14 @@ void leader_free(struct leader *l)
         loop_remove(l->s->env.loop, l->listener);
         close(l->listener);
     }
+    gateway_free(l->gateway);
+    l->gateway = NULL;
     segment_unlock(&l->s->paths, l->lock);
     clock_drop_timer(&l->leases_timer);
     for (struct peer *p = l->peers; p; p = p->next)
         p->joined = false; /* nobody is told who else leaves */
     while (l->peers)
         peer_free(l->peers);
-    gateway_free(l->gateway);
     plug_out(&l->own_plug);
     net_switch_free(l->sw);
     free(l);
@@ -199,7 +203,8 @@ static size_t roster_line(char *text, size_t size, size_t at, const char *name, 
 void leader_roster(const struct leader *l, char *text, size_t size)
 {
     const struct segment *s = l->s;
-    size_t at = roster_line(text, size, 0, s->member, getpid(), s->c.isolated ? ", has the switch, isolated" : ", has the switch");
+    size_t at = roster_line(text, size, 0, s->member, getpid(),
+                            s->c.isolated ? ", has the switch, isolated" : ", has the switch");
 
     for (const struct peer *p = l->peers; p; p = p->next)
         if (p->joined && !p->dead)

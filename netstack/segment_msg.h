@@ -35,7 +35,7 @@ enum msg_type {
 };
 
 struct msg_hello {
-    uint32_t kind; /* enum segment_kind */
+    uint32_t kind;     /* enum segment_kind */
     uint32_t can, mtu; /* as a port's */
     uint32_t isolated;
     char member[MSG_NAME_MAX];
@@ -58,7 +58,8 @@ struct msg_forward {
 };
 
 struct msg_answer {
-    uint32_t id, ok;
+    uint32_t id;
+    uint16_t ok, host_port; /* the port a new forward has, where it was to be any; 0: as it was asked for */
     char error[MSG_ERROR_MAX];
 };
 

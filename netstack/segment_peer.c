@@ -116,7 +116,8 @@ static const char *refusal(const struct peer *p, const struct msg *m, char *text
     const struct segment *s = p->l->s;
 
     if (m->version != SEGMENT_VERSION)
-        snprintf(text, size, "process %ld, which has the switch, is a guise of another version (it speaks %d, this one %u)",
+        snprintf(text, size,
+                 "process %ld, which has the switch, is a guise of another version (it speaks %d, this one %u)",
                  (long)getpid(), SEGMENT_VERSION, (unsigned)m->version);
     else if (m->body.hello.kind != s->c.kind)
         snprintf(text, size, "process %ld has it as %s:%s", (long)getpid(), segment_kind_name(s->c.kind), s->name);
@@ -138,7 +139,8 @@ static bool peer_welcome(struct peer *p, const struct msg_hello *h, struct err *
         return err_set(e, "no memory for rings: %s", strerror(errno));
     memcpy(p->name, h->member, sizeof p->name);
     memcpy(w.leader, s->member, sizeof w.leader);
-    p->port = (struct net_port){.ops = &peer_ops, .arg = p, .name = p->name, .can = h->can & NET_CAN_ALL, .mtu = h->mtu};
+    p->port =
+        (struct net_port){.ops = &peer_ops, .arg = p, .name = p->name, .can = h->can & NET_CAN_ALL, .mtu = h->mtu};
     p->isolated = h->isolated;
     ok = wire_map(&p->wire, memory, WIRE_RING_SIZE, true, e) &&
          plug_in(&p->plug, &s->env, p->l->sw, &p->port, p->isolated, e);
@@ -184,7 +186,7 @@ static bool peer_forward(struct peer *p, const struct msg_forward *m, struct err
     else if (!m->add && !*at)
         ok = err_set(e, "there is no such forward of this member");
     else
-        ok = m->add ? nat_forward_add(nat, &fw->f, e) : nat_forward_remove(nat, &fw->f, e);
+        ok = m->add ? forward_make(nat, fw, e) : nat_forward_remove(nat, &fw->f, e);
     if (ok && m->add) {
         fw->next = p->forwards;
         p->forwards = fw;
@@ -205,6 +207,8 @@ static void peer_answer(struct peer *p, const struct msg_forward *m)
     struct err e = {""};
 
     a.ok = peer_forward(p, m, &e);
+    if (a.ok && m->add)
+        a.host_port = p->forwards->f.host_port;
     snprintf(a.error, sizeof a.error, "%.500s", e.msg);
     if (!msg_send(p->wire.fd, MSG_ANSWER, &a, sizeof a, -1))
         peer_end(p); /* it has asked, and does not read: when it connects again, it asks again */

@@ -109,8 +109,8 @@ static const struct got *dhcp(unsigned i, uint8_t type, const uint8_t *more, siz
         memcpy(m + 243, more, len);
     m[243 + len] = 255;
     far_drain(&far[i]);
-    CHECK(far_send(&far[i], PKT(UDP, .eth_dst = "ff:ff:ff:ff:ff:ff", .src = "0.0.0.0", .dst = "255.255.255.255", .sport = 68,
-                                .dport = 67, DATA(m, sizeof m))));
+    CHECK(far_send(&far[i], PKT(UDP, .eth_dst = "ff:ff:ff:ff:ff:ff", .src = "0.0.0.0", .dst = "255.255.255.255",
+                                .sport = 68, .dport = 67, DATA(m, sizeof m))));
     while ((g = far_next(&far[i])))
         if (g->kind == PKT_UDP && g->sport == 67 && g->dport == 68 && g->len > 240)
             return g;
@@ -270,7 +270,8 @@ static void nobody_takes_the_gateways_place_by_its_mac(void **state)
     join(0, SEGMENT_NAT);
     join(1, SEGMENT_NAT);
     CHECK(who_has(0, "10.0.2.2"));
-    CHECK(far_send(&far[1], PKT(UDP, .eth_src = "52:55:0a:00:02:02", .eth_dst = far[0].mac, .dst = "10.0.2.15", .dport = 7, TEXT("x"))));
+    CHECK(far_send(&far[1], PKT(UDP, .eth_src = "52:55:0a:00:02:02", .eth_dst = far[0].mac, .dst = "10.0.2.15",
+                                .dport = 7, TEXT("x"))));
     far_drain(&far[1]);
     CHECK(far_send(&far[0], PKT(UDP, .eth_dst = "52:55:0a:00:02:02", .dst = "10.0.2.2", .dport = 7, TEXT("x"))));
     far_expect_none(&far[1]);
@@ -446,7 +447,10 @@ static bool listens(uint16_t port)
     return yes;
 }
 
-static struct nat_forward tcp_forward(uint16_t port) { return (struct nat_forward){.host_port = port, .guest_port = 22}; }
+static struct nat_forward tcp_forward(uint16_t port)
+{
+    return (struct nat_forward){.host_port = port, .guest_port = 22};
+}
 
 static void forwards_are_made_where_the_switch_is_and_go_with_their_member(void **state)
 {
@@ -488,6 +492,55 @@ static void forwards_are_made_anew_by_the_next_switch(void **state)
     CHECK(listens(f.host_port) && listens(g.host_port));
     leave(1);
     CHECK(!listens(f.host_port) && listens(g.host_port));
+}
+
+/* The host's port of member i's forward, as segment_info says. */
+static uint16_t port_of(unsigned i)
+{
+    char *text = NULL, *at;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    unsigned port = 0;
+
+    segment_info(seg[i], f);
+    fclose(f);
+    at = strstr(text, "forward tcp 127.0.0.1:");
+    CHECK(at && sscanf(at, "forward tcp 127.0.0.1:%u", &port) == 1);
+    free(text);
+    return (uint16_t)port;
+}
+
+static void a_forward_to_any_port_keeps_the_one_it_got(void **state)
+{
+    struct nat_forward any = tcp_forward(0), f;
+    uint16_t first, second;
+    struct err e;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        join(i, SEGMENT_NAT);
+    CHECK(segment_forward(seg[1], &any, true, &e)); /* by the switch elsewhere */
+    world_run(&w);
+    first = port_of(1);
+    CHECK(first && listens(first));
+    leave(0);
+    CHECK_EQ(port_of(1), first); /* now it has the switch itself, or the third has */
+    CHECK(listens(first));
+    CHECK(segment_forward(seg[2], &any, true, &e));
+    world_run(&w);
+    second = port_of(2);
+    CHECK(second && second != first && listens(second));
+    leave(1);
+    CHECK_EQ(port_of(2), second);
+    CHECK(listens(second) && !listens(first));
+    CHECK(!segment_forward(seg[2], &any, false, &e)); /* which of them? */
+    f = tcp_forward(second);
+    CHECK(segment_forward(seg[2], &f, false, &e));
+    world_run(&w);
+    CHECK(!listens(second));
+    CHECK(segment_forward(seg[2], &any, true, &e)); /* any number of them */
+    CHECK(segment_forward(seg[2], &any, true, &e));
+    CHECK(listens(port_of(2)));
 }
 
 static void why_a_forward_was_not_made_is_told(void **state)
@@ -599,6 +652,7 @@ int main(void)
         T(a_tap_that_is_asked_for_and_cannot_be_had_is_an_error),
         T(forwards_are_made_where_the_switch_is_and_go_with_their_member),
         T(forwards_are_made_anew_by_the_next_switch),
+        T(a_forward_to_any_port_keeps_the_one_it_got),
         T(why_a_forward_was_not_made_is_told),
         T(an_internal_network_has_no_forwards),
         T(a_path_does_not_depend_on_whose_folder_it_is_in),
