@@ -1,6 +1,7 @@
 /* `guise net`. See net_cli.h. */
 #include "frontend/net_cli.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,16 @@
 #include "frontend/native_net.h"
 #include "netstack/host.h"
 #include "netstack/segment.h"
+
+static void list_json(void)
+{
+    json_t *root = net_host_list_json();
+
+    json_object_set_new(root, "networks", segment_list_json(NULL));
+    json_dumpf(root, stdout, JSON_INDENT(2));
+    puts("");
+    json_decref(root);
+}
 
 static int list(int argc, char **argv)
 {
@@ -17,9 +28,12 @@ static int list(int argc, char **argv)
         fprintf(stderr, "guise net list: '%s': there is --json\n", argv[json ? 2 : 1]);
         return 1;
     }
-    net_host_list(stdout, json);
-    if (!json)
-        segment_list(NULL, stdout);
+    if (json) {
+        list_json();
+        return 0;
+    }
+    net_host_list(stdout);
+    segment_list(NULL, stdout);
     return 0;
 }
 

@@ -55,6 +55,7 @@ struct net_dgram_options {
 struct net_host *net_host_dgram(const struct net_env *env, const struct net_dgram_options *o, struct err *e);
 
 /* What `guise net list` shows: each adapter, its state, and what this user may do on it and why not. */
-void net_host_list(FILE *out, bool json);
+void net_host_list(FILE *out);
+struct json_t *net_host_list_json(void); /* the same: an object, the caller's */
 
 #endif

@@ -231,25 +231,38 @@ static void list_adapters(FILE *out, json_t *list, const struct rights *may)
     if_freenameindex(names);
 }
 
-void net_host_list(FILE *out, bool json)
-{
-    struct rights may = {.helper = find_helper()};
+/* What does not depend on the adapter, in words. */
+struct general {
+    struct rights may;
     char pcap[TEXT], tap[TEXT];
-    json_t *list = json ? json_array() : NULL, *root;
+};
 
-    ask_packets(may.packets);
-    ask_tap(may.tap);
-    say(pcap, may.packets);
-    say(tap, may.tap);
-    list_adapters(out, list, &may);
-    if (!json) {
-        fprintf(out, "this user may open adapters: %s\nthis user may make taps: %s\nbridge helper: %s\n", pcap, tap,
-                may.helper ? may.helper : "none that is set-uid");
-        return;
-    }
-    root = json_pack("{s:o, s:s, s:s, s:s}", "adapters", list, "pcap", pcap, "make_tap", tap, "helper",
-                     may.helper ? may.helper : "");
-    json_dumpf(root, out, JSON_INDENT(2));
-    fprintf(out, "\n");
-    json_decref(root);
+static void ask_general(struct general *g)
+{
+    *g = (struct general){.may.helper = find_helper()};
+    ask_packets(g->may.packets);
+    ask_tap(g->may.tap);
+    say(g->pcap, g->may.packets);
+    say(g->tap, g->may.tap);
+}
+
+void net_host_list(FILE *out)
+{
+    struct general g;
+
+    ask_general(&g);
+    list_adapters(out, NULL, &g.may);
+    fprintf(out, "this user may open adapters: %s\nthis user may make taps: %s\nbridge helper: %s\n", g.pcap, g.tap,
+            g.may.helper ? g.may.helper : "none that is set-uid");
+}
+
+struct json_t *net_host_list_json(void)
+{
+    json_t *list = json_array();
+    struct general g;
+
+    ask_general(&g);
+    list_adapters(NULL, list, &g.may);
+    return json_pack("{s:o, s:s, s:s, s:s}", "adapters", list, "pcap", g.pcap, "make_tap", g.tap, "helper",
+                     g.may.helper ? g.may.helper : "");
 }

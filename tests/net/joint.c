@@ -9,6 +9,7 @@
  * error.
  */
 #include <signal.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,7 +100,13 @@ int main(int argc, char **argv)
     struct err e;
 
     if (argc == 2) {
-        net_host_list(stdout, !strcmp(argv[1], "json"));
+        json_t *o = !strcmp(argv[1], "json") ? net_host_list_json() : NULL;
+
+        if (o)
+            json_dumpf(o, stdout, 0);
+        else
+            net_host_list(stdout);
+        json_decref(o);
         return 0;
     }
     if (argc == 3 && run(argv + 1, &e))

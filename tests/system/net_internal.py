@@ -9,6 +9,7 @@
 Namespaces: the first three have an interface each to the fourth, which routes between them: what a guest's frames would leave
 by, if they left. IPv6 is off in all, so that the kernels have nothing to say by themselves.
 """
+import json
 import os
 import socket
 import subprocess
@@ -51,7 +52,7 @@ if len(sys.argv) > 1:
     {"watch": watch, "serve": serve}[sys.argv[1]](*sys.argv[2:])
     sys.exit(0)
 
-from guests import DIR, Guest, done, ok  # noqa: E402
+from guests import DIR, GUISE, Guest, done, ok  # noqa: E402
 
 NS = os.environ["NS"].split()
 ENV = {"XDG_RUNTIME_DIR": DIR}
@@ -107,6 +108,16 @@ def internal():
         ok(code, f"internal: nobody answers to {command}", text)
     known = b.ask("info network")
     ok(all(name in known for name in ("alpha", "beta", "gamma")), "info network names the members", known)
+
+    out = subprocess.run([GUISE, "net", "list", "--json"], env={**os.environ, **ENV}, capture_output=True, text=True)
+    try:
+        lab = next(n for n in json.loads(out.stdout)["networks"] if n["name"] == "lab")
+    except (ValueError, KeyError, StopIteration):
+        lab = {"members": []}
+    members = {m["name"]: m for m in lab["members"]}
+    ok(lab.get("kind") == "internal" and lab.get("process") == a.process.pid and set(members) == {"alpha", "beta", "gamma"} and
+       [n for n in members if members[n]["has_switch"]] == ["alpha"] and members["beta"]["process"] == b.process.pid,
+       "guise net list --json has the network, who has its switch and its members", out)
 
     b.begin("wget -T 60 -q -O /tmp/g http://10.9.0.3/f; md5sum </tmp/g")
     time.sleep(1)
