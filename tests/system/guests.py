@@ -30,25 +30,13 @@ def done():
     print(f"1..{results}")
 
 
-class Guest:
-    """A machine whose console is a pipe, with its monitor on a socket."""
+class Console:
+    """A program whose terminal is a pipe."""
 
-    count = 0
-
-    def __init__(self, *options, program=None, env=None, prefix=(), wait=True):
-        Guest.count += 1
-        self.monitor = os.path.join(DIR, f"monitor{Guest.count}")
-        command = program or [GUISE, "run", KERNEL, "--initrd", INITRD, "--append", "console=ttyS0 quiet", "--memory", "256M",
-                              "--console", "stdio", "--monitor", f"unix:{self.monitor},server=on,wait=off"]
-        self.process = subprocess.Popen([*prefix, *command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
-        self.text, self.at, self.commands = "", 0, 0
-        self.up = wait and self.boot()
-
-    def boot(self):
-        """Wait until it is up; by itself the constructor does."""
-        self.up = self.expect("READY")
-        return self.up
+    def __init__(self, command, env=None):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        env={**os.environ, **(env or {})})
+        self.text, self.at = "", 0
 
     def expect(self, pattern):
         end = time.monotonic() + WAIT
@@ -65,11 +53,43 @@ class Guest:
                 return None
             self.text += data.decode("utf-8", "replace").replace("\r", "")
 
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def wait(self):
+        """Its exit code; None: it did not end, and was killed."""
+        try:
+            self.process.communicate(timeout=60)
+            return self.process.returncode
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+
+
+class Guest(Console):
+    """A machine whose guest does what lines on its console say, with its monitor on a socket."""
+
+    count = 0
+
+    def __init__(self, *options, program=None, env=None, prefix=(), wait=True):
+        Guest.count += 1
+        self.monitor = os.path.join(DIR, f"monitor{Guest.count}")
+        command = program or [GUISE, "run", KERNEL, "--initrd", INITRD, "--append", "console=ttyS0 quiet", "--memory", "256M",
+                              "--console", "stdio", "--monitor", f"unix:{self.monitor},server=on,wait=off"]
+        super().__init__([*prefix, *command, *options], env)
+        self.commands = 0
+        self.up = wait and self.boot()
+
+    def boot(self):
+        """Wait until it is up; by itself the constructor does."""
+        self.up = self.expect("READY")
+        return self.up
+
     def begin(self, command):
         self.commands += 1
         self.start = self.at
-        self.process.stdin.write(f"{self.commands} {command}\n".encode())
-        self.process.stdin.flush()
+        self.type(f"{self.commands} {command}\n")
 
     def end(self):
         """What the command printed, and its code (None: it did not end)."""
@@ -101,14 +121,6 @@ class Guest:
 
     def close(self):
         if self.up and self.process.poll() is None:
-            self.process.stdin.write(b"0 poweroff -f\n")
-            self.process.stdin.flush()
-        self.process.stdin.close()
+            self.type("0 poweroff -f\n")
         rest = self.expect("Power down")
-        self.process.stdout.close()
-        try:
-            code = self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = None
-        return code == 0 and bool(rest)
+        return self.wait() == 0 and bool(rest)

@@ -30,6 +30,21 @@ need_guest() {
     exit 1
 }
 
+# need_netboot: Debian's installer for booting by network in $tftp, EDK2 in $edk2
+need_netboot() {
+    tftp=$cache/netboot/usr/lib/debian-installer/images/13/riscv64/text edk2=$cache/netboot/usr/share/qemu-efi-riscv64
+    [ ! -d "$cache/netboot" ] || return 0
+    rm -rf "$cache/netboot.new"
+    mkdir -p "$cache/netboot.new"
+    { "$demo/fetch.sh" "$cache/netboot.apt" trixie riscv64 update &&
+        "$demo/fetch.sh" "$cache/netboot.apt" trixie riscv64 download debian-installer-13-netboot-riscv64 qemu-efi-riscv64 &&
+        for p in "$cache"/netboot.apt/trixie-riscv64/packages/*.deb; do dpkg-deb -x "$p" "$cache/netboot.new" || return 1; done &&
+        rm -rf "$cache/netboot.apt" && mv "$cache/netboot.new" "$cache/netboot"; } >"$tmp/fetch.log" 2>&1 && return
+    ok 1 "Debian's installer is fetched" "$tmp/fetch.log"
+    echo "1..$n"
+    exit 1
+}
+
 # script TEXT: an initial RAM disk that runs it, in $tmp/initrd
 script() {
     echo "$1" >"$tmp/script"

@@ -14,7 +14,7 @@ import threading
 import time
 import zlib
 
-from guests import DIR, INITRD, KERNEL, QEMU, Guest, done, ok
+from guests import DIR, INITRD, KERNEL, QEMU, Console, Guest, done, ok
 
 UBOOT = os.environ["UBOOT"]
 
@@ -202,27 +202,17 @@ def firmware():
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "blob"), "wb") as f:
         f.write(BLOB[-300000:])
-    g = Guest.__new__(Guest)
-    g.text, g.at = "", 0
-    g.process = subprocess.Popen([QEMU, "-machine", "virt", "-m", "256M", "-nographic", "-monitor", "none", "-kernel", UBOOT, "-netdev",
-                                  f"user,id=n,tftp={folder}", "-device", "e1000e,netdev=n"],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    type_in = lambda text: (g.process.stdin.write(text), g.process.stdin.flush())
+    g = Console([QEMU, "-machine", "virt", "-m", "256M", "-nographic", "-monitor", "none", "-kernel", UBOOT, "-netdev",
+                 f"user,id=n,tftp={folder}", "-device", "e1000e,netdev=n"])
     if g.expect("Hit any key"):
-        type_in(b" ")
+        g.type(" ")
     g.expect("=> ")
-    type_in(b"setenv autoload no; dhcp\n")
+    g.type("setenv autoload no; dhcp\n")
     ok(g.expect("bound to address 10.0.2.15"), "U-Boot's own driver for the e1000e: DHCP", g.text)
-    type_in(b"setenv serverip 10.0.2.2; tftpboot 0x84000000 blob; crc32 0x84000000 ${filesize}\n")
+    g.type("setenv serverip 10.0.2.2; tftpboot 0x84000000 blob; crc32 0x84000000 ${filesize}\n")
     ok(g.expect(f"==> {zlib.crc32(BLOB[-300000:]):08x}"), "and a file by TFTP", g.text)
-    type_in(b"poweroff\n")
-    g.process.stdin.close()
-    try:
-        code = g.process.wait(60)
-    except subprocess.TimeoutExpired:
-        g.process.kill()
-        code = None
-    ok(code == 0, "U-Boot ends well", g.text)
+    g.type("poweroff\n")
+    ok(g.expect("poweroff") and g.wait() == 0, "U-Boot ends well", g.text)
 
 
 def qemu_words():
