@@ -21,7 +21,6 @@
 #include "cpu/riscv/isa.h"
 #include "cpu/riscv/sbi.h"
 #include "devices/aclint.h"
-#include "devices/input.h"
 #include "frontend/board_virt.h"
 #include "frontend/machine_parts.h"
 #include "translator/translator.h"
@@ -347,11 +346,12 @@ static bool make_core(struct machine *m, struct err *e)
     m->clock = clock_new_real();
     m->loop = m->clock ? loop_new(m->clock, e) : NULL;
     m->gate = m->clock ? gate_new(m->clock) : NULL;
-    m->input = m->loop && m->gate ? input_new(m->loop, m->gate) : NULL;
     m->bus = bus_new(m->log);
     m->mrom = mmap(NULL, BOOT_MROM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!m->clock || !m->loop || !m->gate || !m->input || !m->bus || m->mrom == MAP_FAILED)
+    if (!m->clock || !m->loop || !m->gate || !m->bus || m->mrom == MAP_FAILED)
         return err_set(e, "out of memory");
+    if (!machine_open_input(m, e))
+        return false;
     set_wall(m);
     if (!bus_add_ram(m->bus, board_virt[BOARD_DRAM].name, board_virt[BOARD_DRAM].base, c->ram, e))
         return err_prefix(e, "memory");
@@ -491,7 +491,7 @@ void machine_free(struct machine *m)
         bus_free(m->bus);
     if (m->mrom != MAP_FAILED)
         munmap(m->mrom, BOOT_MROM_SIZE);
-    input_free(m->input);
+    machine_close_input(m);
     gate_free(m->gate);
     loop_free(m->loop);
     if (m->clock)

@@ -18,6 +18,7 @@ struct clock;
 struct device;
 struct display;
 struct input;
+struct input_player;
 struct log;
 struct loop;
 struct machine;
@@ -63,6 +64,7 @@ unsigned machine_vcpus(const struct machine *m);
 struct rv *machine_hart(const struct machine *m, unsigned index);
 struct device *machine_devices(const struct machine *m);                           /* a list through ->next */
 struct input *machine_input(const struct machine *m);                              /* keys and pointers */
+struct input_player *machine_input_player(const struct machine *m);                 /* for the monitor */
 struct display *machine_displays(const struct machine *m, unsigned n);             /* NULL: no more */
 struct block *machine_drive(const struct machine *m, unsigned n, const char **id); /* NULL: no more */
 struct block *machine_drive_find(const struct machine *m, const char *id);

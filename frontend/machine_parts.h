@@ -72,6 +72,7 @@ struct machine {
     struct loop *loop;
     struct gate *gate;
     struct input *input;
+    struct input_player *input_player;
     struct bus *bus;
     struct translator *translator;
     struct sbi *sbi;
@@ -160,6 +161,8 @@ bool machine_add_display(struct machine *m, struct display *d, struct err *e);
 bool machine_build_bochs(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 struct virtio_dev *machine_make_gpu(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 /* machine_input.c */
+bool machine_open_input(struct machine *m, struct err *e); /* needs clock, loop and gate */
+void machine_close_input(struct machine *m);               /* after the devices */
 struct virtio_dev *machine_make_input(struct machine *m, const struct device_config *d, const char *name,
                                       struct err *e);
 /* machine_nic.c */

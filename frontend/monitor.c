@@ -167,6 +167,14 @@ static const struct monitor_row commands[] = {
     {"net_capture", "NET start FILE [FILTER]|stop [FILE]", "record frames as pcapng", monitor_net_capture},
     {"screendump", "FILE [-f ppm|png] [DEVICE [HEAD]]", "a picture of the screen; PNG when FILE ends so",
      monitor_screendump},
+    {"sendkey", "KEY[-KEY...] [HOLD_MS]", "press keys and release them 100 ms later: sendkey ctrl-alt-f1",
+     monitor_sendkey},
+    {"type", "TEXT", "type on a US keyboard; \\n is Enter, \\t Tab, \\b Backspace, \\e Escape", monitor_type},
+    {"mouse_move", "X Y [Z]", "move the pointer by pixels, a tablet's to a place of 0..32767; Z: turn the wheel",
+     monitor_mouse_move},
+    {"mouse_button", "MASK", "the pointer's buttons that are down: 1 left, 2 right, 4 middle, 8 side, 16 extra",
+     monitor_mouse_button},
+    {"mouse_set", "NUMBER", "which pointer hears of motion; see info mice", monitor_mouse_set},
     {"quit|q", NULL, "end the emulator", cmd_quit},
     {0},
 };
@@ -215,6 +223,8 @@ void monitor_complete(const char *typed, void (*fn)(void *arg, const char *word)
         complete_rows(monitor_info_rows, typed + 5 + strspn(typed + 5, " "), fn, arg);
     else if (!strncmp(typed, "help ", 5))
         complete_rows(commands, typed + 5 + strspn(typed + 5, " "), fn, arg);
+    else if (!strncmp(typed, "sendkey ", 8))
+        monitor_complete_keys(typed + 8 + strspn(typed + 8, " "), fn, arg);
     else if (!strchr(typed, ' '))
         complete_rows(commands, typed, fn, arg);
 }

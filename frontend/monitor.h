@@ -52,6 +52,16 @@ void monitor_net_capture(struct machine *m, char *args, FILE *out);
 /* monitor_display.c: the screens */
 void monitor_info_displays(struct machine *m, char *args, FILE *out);
 void monitor_screendump(struct machine *m, char *args, FILE *out);
+/* monitor_input.c: keyboards and pointers */
+void monitor_sendkey(struct machine *m, char *args, FILE *out);
+void monitor_type(struct machine *m, char *args, FILE *out);
+void monitor_mouse_move(struct machine *m, char *args, FILE *out);
+void monitor_mouse_button(struct machine *m, char *args, FILE *out);
+void monitor_mouse_set(struct machine *m, char *args, FILE *out);
+void monitor_info_mice(struct machine *m, char *args, FILE *out);
+void monitor_info_keyboard(struct machine *m, char *args, FILE *out);
+/* fn for each word that begins as a chord typed so far: "ctrl-al" */
+void monitor_complete_keys(const char *typed, void (*fn)(void *arg, const char *word), void *arg);
 char *monitor_word(char **p); /* the next word of *p, cut out; NULL: none */
 void monitor_examine(struct machine *m, char *args, bool physical, FILE *out);
 

@@ -307,6 +307,8 @@ const struct monitor_row monitor_info_rows[] = {
      monitor_info_network},
     {"usernet", NULL, "forwards and connections of NATs, as QEMU lists them", monitor_info_usernet},
     {"displays", NULL, "the screens", monitor_info_displays},
+    {"mice", NULL, "the pointers, and which one is live", monitor_info_mice},
+    {"keyboard", NULL, "the keyboards, and their lights", monitor_info_keyboard},
     {"chardev", NULL, "the character devices", info_chardev},
     {0},
 };

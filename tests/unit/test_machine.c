@@ -213,6 +213,23 @@ static void input_devices_are_there(void **state)
     expect("info devices", "virtio-tablet.1 (virtio-input)");
     expect("info devices keys", "0 keys down");
     CHECK(!input_has(machine_input(stopped), INPUT_KEYBOARD));
+    expect("info mice", "  Mouse #4: QEMU Virtio MultiTouch (absolute)\n  Mouse #3: QEMU Virtio Mouse\n"
+                        "  Mouse #2: QEMU Virtio Tablet (absolute)\n");
+    expect("info keyboard", "Keyboard #1: QEMU Virtio Keyboard (no driver listens)\n");
+    expect("sendkey ctrl-foo", "invalid parameter: foo\n");
+    expect("sendkey a-", "invalid parameter: \n");
+    expect("sendkey 0xzz", "invalid parameter: 0xzz\n");
+    expect("sendkey", "expected: sendkey KEY");
+    expect("sendkey a b", "expected: sendkey KEY");
+    expect("sendkey a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q", "more than 16 keys");
+    expect("type", "expected: type TEXT");
+    expect("type \xc3\xa4", "no key types byte 0xc3");
+    expect("mouse_set 1", "Error: Input device 'QEMU Virtio Keyboard' is not a mouse\n");
+    expect("mouse_set 99", "Error: Mouse at index '99' not found\n");
+    expect("mouse_set", "expected: mouse_set");
+    expect("mouse_move 1", "expected: mouse_move");
+    expect("mouse_move 1 40000", "positions of 0 to 32767");
+    expect("mouse_button 32", "expected: mouse_button");
     machine_free(stopped);
     config_free(c);
     free(c);
@@ -260,7 +277,13 @@ static void monitor_commands(void **state)
     CHECK_STR(words, "system_reset,system_powerdown,");
     words[0] = 0;
     monitor_complete("info m", add_word, words);
-    CHECK_STR(words, "mtree,mem,mirror,");
+    CHECK_STR(words, "mtree,mem,mirror,mice,");
+    words[0] = 0;
+    monitor_complete("sendkey ctrl-alt-f1", add_word, words);
+    CHECK(strstr(words, "ctrl-alt-f1,") == words && strstr(words, "ctrl-alt-f10,"));
+    words[0] = 0;
+    monitor_complete("sendkey meta", add_word, words);
+    CHECK_STR(words, "meta_l,meta_r,");
     machine_free(stopped);
     config_free(c);
     free(c);
