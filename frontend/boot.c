@@ -20,6 +20,7 @@
 #include "base/gate.h"
 #include "frontend/board_virt.h"
 #include "frontend/fdt_virt.h"
+#include "frontend/screen.h"
 #include "mmu/bus.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -33,6 +34,7 @@ struct plan {
     gpa firmware_end;
     gpa next; /* what firmware, or the native SBI, enters: 0 = nothing */
     gpa initrd, initrd_end;
+    struct screen screen;
 };
 
 static bool load_bios(struct boot *b, struct plan *p, struct err *e)
@@ -145,6 +147,7 @@ static void *build_fdt(struct boot *b, const struct plan *p, uint64_t *len, stru
         .bootargs = c->append,
         .initrd_start = p->initrd,
         .initrd_end = p->initrd_end,
+        .screen = &p->screen,
     };
     void *user = NULL, *fdt;
 
@@ -236,6 +239,10 @@ bool boot_load(struct boot *b, struct err *e)
 
     memset(&b->program, 0, sizeof b->program);
     memset(b->cpu_pc, 0, sizeof b->cpu_pc);
+    if (!screen_plan(b->config, &p.screen, e))
+        return err_prefix(e, "-device simple-framebuffer");
+    if (p.screen.base)
+        p.ram_end = p.screen.base;
     if (!load_bios(b, &p, e) || !load_payload(b, &p, e) || !load_initrd(b, &p, e))
         return false;
     for (unsigned i = 0; i < b->config->loaders; i++)
@@ -256,8 +263,9 @@ bool boot_load(struct boot *b, struct err *e)
 bool boot_dump_fdt(struct boot *b, const char *path, struct err *e)
 {
     struct plan p = {0};
+    bool planned = screen_plan(b->config, &p.screen, e) || err_prefix(e, "-device simple-framebuffer");
     uint64_t len;
-    void *fdt = build_fdt(b, &p, &len, e);
+    void *fdt = planned ? build_fdt(b, &p, &len, e) : NULL;
     FILE *f = fdt ? fopen(path, "wb") : NULL;
     bool ok = f && fwrite(fdt, 1, len, f) == len;
 

@@ -28,6 +28,8 @@
 #define GPU_PROPS "max_outputs,xres,yres,edid,max_hostmem"
 #define INPUT_PROPS "serial"
 #define BOCHS_PROPS "vgamem,xres,yres,edid"
+#define RAMFB_PROPS "x-migrate"
+#define SIMPLEFB_PROPS "width,height,format"
 
 static const struct device_type types[] = {
     {"virtio-blk-device", DEVICE_BLK, TRANSPORT_MMIO, false, BLK_PROPS, "disk on virtio-mmio"},
@@ -67,6 +69,9 @@ static const struct device_type types[] = {
     {"virtio-multitouch-pci", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, "touch screen, PCI"},
     {"virtio-multitouch", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, NULL},
     {"bochs-display", DEVICE_BOCHS, TRANSPORT_PCI, false, BOCHS_PROPS, "screen on PCI, for guests without virtio"},
+    {"ramfb", DEVICE_RAMFB, TRANSPORT_BOARD, false, RAMFB_PROPS, "screen in guest memory that firmware sets up (EDK2)"},
+    {"simple-framebuffer", DEVICE_SIMPLEFB, TRANSPORT_BOARD, false, SIMPLEFB_PROPS,
+     "screen in guest memory, in the device tree: width=,height=,format="},
     {"virtconsole", DEVICE_CONSOLE, TRANSPORT_PORT, false, PORT_PROPS, "console port (hvc0, ...)"},
     {"virtserialport", DEVICE_PORT, TRANSPORT_PORT, false, PORT_PROPS, "named port (/dev/virtio-ports/NAME)"},
 };
@@ -78,6 +83,7 @@ static const char *const transport_props[] = {
          "vectors,romfile,rombar,multifunction"),
     [TRANSPORT_PORT] = "",
     [TRANSPORT_NVME] = "",
+    [TRANSPORT_BOARD] = "id",
 };
 
 /* Names beginning so exist in QEMU and mean something we would have to leave out. */
@@ -96,7 +102,6 @@ static const struct {
     {"virtio-gpu-", "3D is not there yet; virtio-gpu-pci and virtio-gpu-device are"},
     {"virtio-vga", "VGA is not there; virtio-gpu-pci is"},
     {"VGA", "VGA is not there; bochs-display is, which the same drivers drive, and virtio-gpu-pci"},
-    {"ramfb", "displays are not there yet"},
     {"virtio-input-host", "host devices are not handed through; virtio-keyboard-pci and the like are"},
     {"usb-", "USB is not there yet"},
     {"qemu-xhci", "USB is not there yet"},

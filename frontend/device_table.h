@@ -22,12 +22,15 @@ enum device_kind {
     DEVICE_MOUSE,
     DEVICE_TOUCH,
     DEVICE_BOCHS,
+    DEVICE_RAMFB,
+    DEVICE_SIMPLEFB,
 };
 enum device_transport {
     TRANSPORT_MMIO,
     TRANSPORT_PCI,
     TRANSPORT_PORT, /* sits on a virtio-serial device */
     TRANSPORT_NVME, /* sits on an NVMe controller */
+    TRANSPORT_BOARD, /* on no bus */
 };
 
 struct device_type {

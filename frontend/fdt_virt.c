@@ -18,6 +18,7 @@
 #include "devices/aclint.h"
 #include "devices/plic.h"
 #include "devices/uart16550.h"
+#include "frontend/screen.h"
 
 enum { PH_PLIC = 1, PH_TEST = 2, PH_CPU = 0x100, PH_INTC = 0x1000 };
 enum { IRQ_LINE_SSI = 1, IRQ_LINE_MSI = 3, IRQ_LINE_MTI = 7, IRQ_LINE_SEI = 9, IRQ_LINE_MEI = 11 };
@@ -424,6 +425,7 @@ static void *user_tree(const struct fdt_spec *s, uint64_t *len, struct err *e)
     }
     rc = rc ? rc : fdt_setprop(buf, at, "rng-seed", s->rng_seed, sizeof s->rng_seed);
     rc = rc ? rc : fdt_setprop_u64(buf, at, "kaslr-seed", s->kaslr_seed);
+    rc = rc || !s->screen || !s->screen->base ? rc : screen_describe(buf, s->screen);
     rc = rc ? rc : fdt_pack(buf);
     if (rc) {
         err_set(e, "device tree: %s", fdt_strerror(rc));
@@ -446,6 +448,11 @@ void *fdt_virt_build(const struct fdt_spec *spec, uint64_t *len, struct err *e)
         return NULL;
     }
     tree(&f);
+    if (!f.err && spec->screen && spec->screen->base) {
+        check(&f, fdt_open_into(f.buf, f.buf, TREE_MAX));
+        check(&f, f.err ? f.err : screen_describe(f.buf, spec->screen));
+        check(&f, f.err ? f.err : fdt_pack(f.buf));
+    }
     if (f.err) {
         err_set(e, "device tree: %s", fdt_strerror(f.err));
         free(f.buf);

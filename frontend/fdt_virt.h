@@ -9,6 +9,7 @@
 #include "frontend/board_virt.h"
 
 struct isa_config;
+struct screen;
 
 struct fdt_spec {
     const struct isa_config *isa;
@@ -19,6 +20,7 @@ struct fdt_spec {
     gpa initrd_start, initrd_end;   /* equal: none */
     uint8_t rng_seed[32];
     uint64_t kaslr_seed;
+    const struct screen *screen;    /* NULL, or without a base: none */
     const void *user;               /* -dtb: used as it is but for /chosen; NULL: build ours */
     uint64_t user_len;
 };

@@ -2,9 +2,12 @@
 #include "devices/bochs_display.h"
 #include "devices/display.h"
 #include "devices/pci_host.h"
+#include "devices/ramfb.h"
+#include "devices/simplefb.h"
 #include "devices/virtio_gpu.h"
 #include "frontend/machine_parts.h"
 #include "frontend/options.h"
+#include "frontend/screen.h"
 
 bool machine_add_display(struct machine *m, struct display *d, struct err *e)
 {
@@ -69,4 +72,24 @@ bool machine_build_bochs(struct machine *m, const struct device_config *d, const
     p = bochs_display_new(&env, name, &o, e);
     return p && machine_adopt(m, &p->dev, e) && machine_add_display(m, bochs_display_screen(p), e) &&
            pci_add(m->pci, p, devfn, e);
+}
+
+bool machine_build_ramfb(struct machine *m, const char *name, struct err *e)
+{
+    struct device_env env = machine_env(m);
+    struct device *d = ramfb_new(&env, name, e);
+
+    return d && machine_adopt(m, d, e) && ramfb_offer(d, m->fw_cfg, e) && machine_add_display(m, ramfb_screen(d), e);
+}
+
+bool machine_build_simplefb(struct machine *m, const char *name, struct err *e)
+{
+    struct device_env env = machine_env(m);
+    struct screen s;
+    struct device *d;
+
+    if (!screen_plan(m->config, &s, e))
+        return false;
+    d = simplefb_new(&env, name, s.base, &s.surface, e);
+    return d && machine_adopt(m, d, e) && machine_add_display(m, simplefb_screen(d), e);
 }

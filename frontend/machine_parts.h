@@ -159,6 +159,8 @@ bool machine_build_nvme(struct machine *m, const struct device_config *d, const 
 /* machine_display.c: a device's screen joins the list that machine_displays walks */
 bool machine_add_display(struct machine *m, struct display *d, struct err *e);
 bool machine_build_bochs(struct machine *m, const struct device_config *d, const char *name, struct err *e);
+bool machine_build_ramfb(struct machine *m, const char *name, struct err *e);
+bool machine_build_simplefb(struct machine *m, const char *name, struct err *e);
 struct virtio_dev *machine_make_gpu(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 /* machine_input.c */
 bool machine_open_input(struct machine *m, struct err *e); /* needs clock, loop and gate */

@@ -164,11 +164,20 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
         [DEVICE_GPU] = machine_make_gpu,      [DEVICE_KEYBOARD] = machine_make_input,
         [DEVICE_TABLET] = machine_make_input, [DEVICE_MOUSE] = machine_make_input,
         [DEVICE_TOUCH] = machine_make_input};
-    static const char *const names[] = {
-        [DEVICE_BLK] = "virtio-blk",     [DEVICE_RNG] = "virtio-rng",           [DEVICE_SERIAL] = "virtio-serial",
-        [DEVICE_NVME] = "nvme",          [DEVICE_NET] = "virtio-net",           [DEVICE_E1000E] = "e1000e",
-        [DEVICE_GPU] = "virtio-gpu",     [DEVICE_KEYBOARD] = "virtio-keyboard", [DEVICE_TABLET] = "virtio-tablet",
-        [DEVICE_MOUSE] = "virtio-mouse", [DEVICE_TOUCH] = "virtio-multitouch",  [DEVICE_BOCHS] = "bochs-display"};
+    static const char *const names[] = {[DEVICE_BLK] = "virtio-blk",
+                                        [DEVICE_RNG] = "virtio-rng",
+                                        [DEVICE_SERIAL] = "virtio-serial",
+                                        [DEVICE_NVME] = "nvme",
+                                        [DEVICE_NET] = "virtio-net",
+                                        [DEVICE_E1000E] = "e1000e",
+                                        [DEVICE_GPU] = "virtio-gpu",
+                                        [DEVICE_KEYBOARD] = "virtio-keyboard",
+                                        [DEVICE_TABLET] = "virtio-tablet",
+                                        [DEVICE_MOUSE] = "virtio-mouse",
+                                        [DEVICE_TOUCH] = "virtio-multitouch",
+                                        [DEVICE_BOCHS] = "bochs-display",
+                                        [DEVICE_RAMFB] = "ramfb",
+                                        [DEVICE_SIMPLEFB] = "simple-framebuffer"};
     const char *id = device_prop(d, "id");
     unsigned self = (unsigned)(d - m->config->device);
     const char *name =
@@ -181,6 +190,10 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
         return machine_build_e1000e(m, d, name, e);
     if (d->type->kind == DEVICE_BOCHS)
         return machine_build_bochs(m, d, name, e);
+    if (d->type->kind == DEVICE_RAMFB)
+        return machine_build_ramfb(m, name, e);
+    if (d->type->kind == DEVICE_SIMPLEFB)
+        return machine_build_simplefb(m, name, e);
     v = make[d->type->kind](m, d, name, e);
     if (!v || !machine_adopt(m, &v->dev, e))
         return false;

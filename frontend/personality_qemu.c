@@ -497,12 +497,8 @@ static bool opt_chardev(void *ctx, const char *arg, struct err *e)
     static const struct {
         const char *name;
         enum chardev_kind kind;
-    } kinds[] = {{"stdio", CHARDEV_STDIO},
-                 {"file", CHARDEV_FILE},
-                 {"pty", CHARDEV_PTY},
-                 {"null", CHARDEV_NULL},
-                 {"vc", CHARDEV_VC},
-                 {"socket", CHARDEV_UNIX}};
+    } kinds[] = {{"stdio", CHARDEV_STDIO}, {"file", CHARDEV_FILE}, {"pty", CHARDEV_PTY},
+                 {"null", CHARDEV_NULL},   {"vc", CHARDEV_VC},     {"socket", CHARDEV_UNIX}};
     struct qemu_cli *q = ctx;
     struct chardev_config *cd;
     struct keyvals k;
@@ -551,10 +547,34 @@ static bool opt_display(void *ctx, const char *arg, struct err *e)
     return !strcmp(arg, "none") || err_set(e, "windows are not there yet; use -nographic or -display none");
 }
 
+/* QEMU's board does not use it either: it warns and goes on, and scripts that say -vga std get no screen. */
 static bool opt_vga(void *ctx, const char *arg, struct err *e)
 {
-    (void)ctx;
-    return !strcmp(arg, "none") || err_set(e, "displays are not there yet; use -vga none");
+    static const char *const known[] = {"std", "cirrus", "virtio"}, *const built_elsewhere[] = {"vmware", "qxl", "tcx",
+                                                                                                "cg3"};
+
+    if (!strcmp(arg, "none"))
+        return true;
+    if (!strcmp(arg, "help")) {
+        puts("none                 no graphic card\n"
+             "std, cirrus, virtio  taken, but this board makes none of them: use -device bochs-display, ramfb or "
+             "virtio-gpu-pci");
+        ((struct qemu_cli *)ctx)->done = true;
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(built_elsewhere); i++)
+        if (!strcmp(arg, built_elsewhere[i]))
+            return err_set(e, "%s is not available", arg);
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (!strcmp(arg, known[i])) {
+            fprintf(
+                stderr,
+                "%s: warning: A -vga option was passed but this machine type does not use that option; No VGA device "
+                "has been created (-device bochs-display, ramfb and virtio-gpu-pci are screens)\n",
+                ((struct qemu_cli *)ctx)->c->program);
+            return true;
+        }
+    return err_set(e, "unknown vga type: %s", arg);
 }
 
 static bool opt_parallel(void *ctx, const char *arg, struct err *e)
@@ -777,7 +797,8 @@ static const struct option_row options[] = {
     {"mon", "chardev=ID", "monitor on a character device", opt_mon, NULL},
     {"echr", "CODE", "escape key, a character code (default 1, Ctrl-A)", opt_echr, NULL},
     {"display", "none", "windows are not there yet", opt_display, "none"},
-    {"vga", "none", "displays are not there yet", opt_vga, "none"},
+    {"vga", "none|std|virtio|cirrus", "no card of these is made on this board: see -device", opt_vga,
+     "none|std|virtio|cirrus|help"},
     {"parallel", "none", NULL, opt_parallel, "none"},
     {"Running and looking inside", 0, 0, 0, 0},
     {"no-reboot", NULL, "end when the guest resets", opt_no_reboot, NULL},

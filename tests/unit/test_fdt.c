@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "cpu/riscv/config.h"
 #include "frontend/fdt_virt.h"
+#include "frontend/screen.h"
 #include "tests/unit/check.h"
 
 static struct isa_config isa;
@@ -194,6 +195,54 @@ static void a_tree_of_the_users_keeps_everything_but_chosen(void **state)
     CHECK(!fdt_virt_build(&with, &len, &e));
 }
 
+/* Linux Documentation/devicetree/bindings/display/simple-framebuffer.yaml */
+static void check_screen(void)
+{
+    static const char path[] = "/chosen/framebuffer@ffc00000", reserved[] = "/reserved-memory/framebuffer@ffc00000";
+
+    CHECK_EQ(fdt_check_full(fdt, fdt_len), 0);
+    CHECK_EQ(fdt_node_check_compatible(fdt, at(path), "simple-framebuffer"), 0);
+    CHECK_EQ(pair(path, "reg", 0), 0xffc00000);
+    CHECK_EQ(pair(path, "reg", 2), 800 * 600 * 2);
+    CHECK_EQ(cell(path, "width", 0), 800);
+    CHECK_EQ(cell(path, "height", 0), 600);
+    CHECK_EQ(cell(path, "stride", 0), 1600);
+    CHECK_STR(fdt_getprop(fdt, at(path), "format", NULL), "r5g6b5");
+    CHECK_EQ(pair(reserved, "reg", 0), 0xffc00000);
+    CHECK_EQ(pair(reserved, "reg", 2), 0x400000);
+    CHECK(fdt_getprop(fdt, at(reserved), "no-map", NULL) != NULL);
+    CHECK_EQ(cell(path, "memory-region", 0), cell(reserved, "phandle", 0));
+    CHECK_EQ(fdt_node_offset_by_phandle(fdt, cell(path, "memory-region", 0)), at(reserved));
+    CHECK_EQ(cell("/chosen", "#address-cells", 0), 2);
+    CHECK(fdt_getprop(fdt, at("/chosen"), "ranges", NULL) != NULL);
+    CHECK(fdt_getprop(fdt, at("/reserved-memory"), "ranges", NULL) != NULL);
+}
+
+static void a_screen_is_reserved_memory_and_described(void **state)
+{
+    const struct screen screen = {
+        .base = 0xffc00000, .size = 0x400000, .format = "r5g6b5", .surface = {800, 600, 1600, PIXEL_RGB565, NULL}};
+    void *first = fdt;
+    struct err e;
+
+    (void)state;
+    spec.screen = &screen;
+    fdt = fdt_virt_build(&spec, &fdt_len, &e);
+    if (!fdt)
+        fail_msg("%s", e.msg);
+    check_screen();
+    free(fdt);
+    spec.user = first; /* a tree of the user's gets it too */
+    spec.user_len = fdt_totalsize(first);
+    fdt = fdt_virt_build(&spec, &fdt_len, &e);
+    if (!fdt)
+        fail_msg("%s", e.msg);
+    check_screen();
+    free(first);
+    spec.user = NULL;
+    spec.screen = NULL;
+}
+
 static void aclint_has_its_devices_apart(void **state)
 {
     struct fdt_spec with = spec;
@@ -220,6 +269,7 @@ int main(void)
         cmocka_unit_test(cpus_come_from_the_configuration),
         cmocka_unit_test(chosen),
         cmocka_unit_test(a_tree_of_the_users_keeps_everything_but_chosen),
+        cmocka_unit_test(a_screen_is_reserved_memory_and_described),
         cmocka_unit_test(aclint_has_its_devices_apart),
     };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "frontend/screen.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cli.h"
 
@@ -25,6 +26,35 @@ static void kunit(void **state)
     CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_STDIO);
     CHECK(c.chardev[c.serial[0]].signal);
     CHECK_EQ(c.monitors, 0);
+}
+
+static bool plan(const char *line, struct screen *s)
+{
+    struct err e;
+
+    cli_expect_run(line);
+    return screen_plan(&c, s, &e);
+}
+
+static void a_simple_framebuffer_lies_at_the_top_of_memory(void **state)
+{
+    struct screen s;
+
+    (void)state;
+    CHECK(plan("q -m 512M -kernel k", &s));
+    CHECK_EQ(s.base, 0);
+    CHECK(plan("q -m 512M -kernel k -device simple-framebuffer", &s));
+    CHECK_EQ(s.surface.width, 1280);
+    CHECK_EQ(s.surface.height, 800);
+    CHECK_EQ(s.base, 0xa0000000 - (4 << 20)); /* 4096000 bytes, on 2 MiB */
+    CHECK_EQ(s.size, 4 << 20);
+    CHECK_STR(s.format, "x8r8g8b8");
+    CHECK(plan("q -m 512M -kernel k -device simple-framebuffer,width=1366,height=768,format=r5g6b5", &s));
+    CHECK_EQ(s.surface.stride, 2752);
+    CHECK(!plan("q -m 64M -kernel k -device simple-framebuffer,width=4096,height=4096", &s));
+    CHECK(!plan("q -m 1G -kernel k -device simple-framebuffer,width=63", &s));
+    CHECK(!plan("q -m 1G -kernel k -device simple-framebuffer,format=yuv", &s));
+    CHECK(!plan("q -m 1G -kernel k -device simple-framebuffer -device simple-framebuffer", &s));
 }
 
 static void virtme_ng_console(void **state)
@@ -200,6 +230,9 @@ static void nothing_is_ignored_silently(void **state)
         {"q -machine virt,aia=aplic-imsic", "aia=aplic-imsic: not there yet"},
         {"q -machine virt,acppi=off", "unknown property 'acppi'; the nearest one is 'acpi'"},
         {"q -display sdl", "windows are not there yet"},
+        {"q -vga qxl", "-vga qxl: qxl is not available"},
+        {"q -vga vgb", "unknown vga type: vgb"},
+        {"q -device VGA", "bochs-display is"},
         {"q -device virtio-blk-devic,drive=x", "the nearest one is virtio-blk-device"},
         {"q -device virtio-blk-device,drvie=x", "virtio-blk-device has no property 'drvie'"},
         {"q -nographic -device virtio-blk-device,drive=x", "no drive 'x'"},
@@ -266,6 +299,7 @@ int main(void)
         cmocka_unit_test(accelerators),
         cmocka_unit_test(native),
         cmocka_unit_test(nothing_is_ignored_silently),
+        cmocka_unit_test(a_simple_framebuffer_lies_at_the_top_of_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
