@@ -126,3 +126,10 @@ void input_player_buttons(struct input_player *p, unsigned mask)
     if (n > 1)
         input_send(p->in, e, n);
 }
+
+void input_player_clear(struct input_player *p)
+{
+    timer_cancel(&p->timer);
+    p->count = 0;
+    p->buttons = 0;
+}

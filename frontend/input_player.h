@@ -28,4 +28,6 @@ bool input_player_type(struct input_player *p, const char *text, char *bad);
 /* The pointer's buttons: bits 1 left, 2 right, 4 middle, 8 side, 16 extra. */
 void input_player_buttons(struct input_player *p, unsigned mask);
 
+void input_player_clear(struct input_player *p); /* nothing waits any more, no button is kept; sends nothing */
+
 #endif

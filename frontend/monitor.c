@@ -170,6 +170,7 @@ static const struct monitor_row commands[] = {
     {"sendkey", "KEY[-KEY...] [HOLD_MS]", "press keys and release them 100 ms later: sendkey ctrl-alt-f1",
      monitor_sendkey},
     {"type", "TEXT", "type on a US keyboard; \\n is Enter, \\t Tab, \\b Backspace, \\e Escape", monitor_type},
+    {"release_keys", NULL, "release all keys and buttons that are down; what waits is not typed", monitor_release_keys},
     {"mouse_move", "X Y [Z]", "move the pointer by pixels, a tablet's to a place of 0..32767; Z: turn the wheel",
      monitor_mouse_move},
     {"mouse_button", "MASK", "the pointer's buttons that are down: 1 left, 2 right, 4 middle, 8 side, 16 extra",

@@ -54,6 +54,7 @@ void monitor_info_displays(struct machine *m, char *args, FILE *out);
 void monitor_screendump(struct machine *m, char *args, FILE *out);
 /* monitor_input.c: keyboards and pointers */
 void monitor_sendkey(struct machine *m, char *args, FILE *out);
+void monitor_release_keys(struct machine *m, char *args, FILE *out);
 void monitor_type(struct machine *m, char *args, FILE *out);
 void monitor_mouse_move(struct machine *m, char *args, FILE *out);
 void monitor_mouse_button(struct machine *m, char *args, FILE *out);

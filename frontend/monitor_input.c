@@ -92,6 +92,14 @@ void monitor_type(struct machine *m, char *args, FILE *out)
         fputs("too many keys wait to be sent\n", out);
 }
 
+void monitor_release_keys(struct machine *m, char *args, FILE *out)
+{
+    (void)args;
+    (void)out;
+    input_player_clear(machine_input_player(m));
+    input_release_all(machine_input(m));
+}
+
 void monitor_complete_keys(const char *typed, void (*fn)(void *arg, const char *word), void *arg)
 {
     const char *last = strrchr(typed, '-');

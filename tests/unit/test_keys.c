@@ -312,6 +312,22 @@ static void what_waits_is_bounded(void **state)
     CHECK(input_player_type(player, "y", &bad));
 }
 
+static void what_waits_can_be_forgotten(void **state)
+{
+    const uint16_t a = 30;
+
+    (void)state;
+    CHECK(input_player_chord(player, &a, 1, 1000));
+    input_player_buttons(player, 1);
+    CHECK_STR(after(0), "+272 +30 ");
+    input_player_clear(player);
+    input_release_all(in);
+    CHECK_STR(after(0), "-30 -272 ");
+    CHECK_STR(after(5000), "");
+    CHECK(input_player_chord(player, &a, 1, 0));
+    CHECK_STR(after(0), "+30 -30 ");
+}
+
 static void buttons_change_together(void **state)
 {
     (void)state;
@@ -336,6 +352,7 @@ int main(void)
         TEST(chords_wait_for_each_other),
         TEST(text_is_typed_with_shift_where_it_is_needed),
         TEST(what_waits_is_bounded),
+        TEST(what_waits_can_be_forgotten),
         TEST(buttons_change_together),
     };
 
