@@ -2,7 +2,8 @@
  * Start of the machine. See boot.h.
  *
  * Placement: firmware at the bottom of RAM, the kernel at the next 2 MiB (0x80200000 under the native SBI too), the initrd
- * min(RAM / 2, 512 MiB) above the kernel, the device tree at the top of RAM below 3 GiB, 2 MiB aligned.
+ * min(RAM / 2, 512 MiB) above the kernel, the device tree at the top of RAM below 3 GiB, 2 MiB aligned. Firmware in flash
+ * takes kernel and initrd from fw_cfg instead and places them itself.
  * fw_dynamic: OpenSBI docs/firmware/fw_dynamic.md, struct fw_dynamic_info version 2 in a2.
  */
 #include "frontend/boot.h"
@@ -37,6 +38,8 @@ struct plan {
     struct screen screen;
 };
 
+bool boot_by_flash(const struct machine_config *c) { return c->pflash[0] && c->firmware != FIRMWARE_NONE; }
+
 static bool load_bios(struct boot *b, struct plan *p, struct err *e)
 {
     const struct machine_config *c = b->config;
@@ -69,12 +72,12 @@ static bool load_payload(struct boot *b, struct plan *p, struct err *e)
 {
     const struct machine_config *c = b->config;
 
-    if (c->pflash[0]) {
-        if (!b->supervisor && c->firmware == FIRMWARE_NONE)
-            b->start = board_virt[BOARD_FLASH0].base;
-        else
-            p->next = board_virt[BOARD_FLASH0].base;
+    if (boot_by_flash(c)) {
+        p->next = board_virt[BOARD_FLASH0].base;
+        return true;
     }
+    if (c->pflash[0])
+        b->start = board_virt[BOARD_FLASH0].base;
     if (!c->kernel)
         return true;
     if (!load_kernel(b->bus, c->kernel, p->ram, p->firmware_end, &b->program, e))
@@ -95,7 +98,7 @@ static bool load_initrd(struct boot *b, struct plan *p, struct err *e)
     gpa low = c->kernel ? b->program.low : p->firmware_end, kernel_end = c->kernel ? b->program.end : p->firmware_end;
     gpa at = align_up(low + half, PAGE_SIZE);
 
-    if (!c->initrd)
+    if (!c->initrd || boot_by_flash(c))
         return true;
     if (at < kernel_end || at >= p->ram_end)
         at = align_up(kernel_end, KERNEL_ALIGN);

@@ -31,6 +31,8 @@ struct boot {
     gpa cpu_pc[CONFIG_MAX_CPUS]; /* -device loader,cpu-num=: 0 = start */
 };
 
+/* Firmware in flash boots this machine: kernel, initrd and command line are fw_cfg's, not memory's. */
+bool boot_by_flash(const struct machine_config *c);
 bool boot_load(struct boot *b, struct err *e);
 /* Only the device tree, to a file (-machine dumpdtb=). */
 bool boot_dump_fdt(struct boot *b, const char *path, struct err *e);

@@ -160,7 +160,7 @@ static bool fw_cfg(struct machine *m, struct err *e)
     for (unsigned i = 0; i < m->config->fwcfgs; i++)
         if (!fw_cfg_file(m, &m->config->fwcfg[i], e))
             return err_prefix(e, "-fw_cfg %s", m->config->fwcfg[i].name);
-    return true;
+    return machine_tell_firmware(m, e);
 }
 
 static bool pci(struct machine *m, struct err *e)

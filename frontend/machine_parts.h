@@ -147,6 +147,8 @@ void machine_close_io(struct machine *m);
 /* machine_devices.c */
 bool machine_build_board(struct machine *m, struct err *e);
 bool machine_build_htif(struct machine *m, struct err *e);
+/* machine_firmware.c: kernel, initrd and command line as fw_cfg's items, if firmware in flash boots the machine */
+bool machine_tell_firmware(struct machine *m, struct err *e);
 /* The devices of the config. machine_virtio.c */
 bool machine_build_virtio(struct machine *m, struct err *e);
 /* Their properties: *val is left alone when the property was not given. */

@@ -74,6 +74,36 @@ enum {
     SPIN = 0x0000006f /* j . */
 };
 
+/* Flash code that ends with the kernel's size and first byte, added, as fw_cfg tells them (docs/specs/fw_cfg.rst). */
+static void firmware_in_flash_finds_the_kernel_in_fw_cfg(void **state)
+{
+    const char *kernel = PROGRAM("payload", 0x00000021, SPIN, SPIN);
+    const char *flash = PROGRAM(
+        "flash", 0x101002b7 /* lui t0, 0x10100 */, 0x00001337 /* lui t1, 1 */, 0x8003031b /* addiw t1, t1, -0x800 */,
+        0x00629423 /* sh t1, 8(t0): select 8 */, 0x0002c383 /* lbu t2, 0(t0) */, 0x00001337 /* lui t1, 1 */,
+        0x10030313 /* addi t1, t1, 0x100 */, 0x00629423 /* sh t1, 8(t0): select 0x11 */, 0x0002ce03 /* lbu t3, 0(t0) */,
+        0x01c383b3 /* add t2, t2, t3 */, 0x01039393 /* slli t2, t2, 16 */, 0x00003337 /* lui t1, 3 */,
+        0x33330313 /* addi t1, t1, 0x333 */, 0x00736333 /* or t1, t1, t2 */, LUI_T0_TEST, SW_T1_T0, SPIN);
+    struct machine_config *c = malloc(sizeof *c);
+    struct err e = {{0}};
+    char line[512];
+    struct machine *m;
+
+    (void)state;
+    CHECK_EQ(truncate(flash, 32 << 20), 0);
+    snprintf(
+        line, sizeof line,
+        "-display none -serial none -monitor none -m 16M -kernel %s -drive if=pflash,format=raw,file=%s,readonly=on",
+        kernel, flash);
+    m = make(c, line, &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    CHECK_EQ(machine_run(m), 12 + 0x21);
+    machine_free(m);
+    config_free(c);
+    free(c);
+}
+
 static void finisher_codes(void **state)
 {
     const char *pass =
@@ -349,6 +379,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(firmware_in_flash_finds_the_kernel_in_fw_cfg),
         cmocka_unit_test(finisher_codes),   cmocka_unit_test(reset_reloads_the_program_and_keeps_other_ram),
         cmocka_unit_test(semihosting_exit), cmocka_unit_test(two_machines_in_one_process),
         cmocka_unit_test(monitor_commands),
