@@ -79,6 +79,16 @@ static void event(struct fuzz_in *in, unsigned kind)
     }
 }
 
+/* The second one has memory, too. */
+static void toy_ram(struct toy *t, struct fuzz_machine *m)
+{
+    struct err e;
+    const struct region *ram = t == &toy[1] ? bus_make_ram(m->bus, "video", MEM_SIZE, &e) : NULL;
+
+    if (t == &toy[1] && (!ram || !pci_set_ram_bar(&t->pci, 2, PCI_BAR_MEM32_PREFETCH, ram, &e)))
+        abort();
+}
+
 static void toy_make(struct toy *t, struct fuzz_machine *m, struct device *host)
 {
     static const struct pci_id id = {.vendor = 1, .device = 2};
@@ -87,6 +97,7 @@ static void toy_make(struct toy *t, struct fuzz_machine *m, struct device *host)
     *t = (struct toy){0};
     pci_init(&t->pci, &toy_ops, "toy", &m->env, &id);
     pci_use_intx(&t->pci);
+    toy_ram(t, m);
     if (!pci_set_bar(&t->pci, 0, PCI_BAR_IO, IO_SIZE, &io_bar, t, &e) ||
         !pci_set_bar(&t->pci, 1, PCI_BAR_MEM32, MEM_SIZE, &mem_bar, t, &e) ||
         !pci_set_bar(&t->pci, 4, PCI_BAR_MEM64, WIDE_SIZE, &mem_bar, t, &e) ||
