@@ -111,7 +111,7 @@ class Guest(Console):
             for line in ("", *lines):
                 s.sendall(f"{line}\n".encode() if line else b"")
                 more = ""
-                while not more.rstrip(" ").endswith("(guise)"):
+                while not more.rstrip(" ").endswith(("(guise)", "(qemu)")):
                     data = s.recv(65536).decode("utf-8", "replace")
                     if not data:
                         return text + more
