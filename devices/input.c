@@ -340,9 +340,9 @@ void input_set_live(struct input_handler *h, bool live)
     if (!in)
         return;
     pthread_mutex_lock(&in->lock);
-    h->live = live;
-    if (!live)
+    if (h->live && !live)
         disown(in, h);
+    h->live = live;
     pthread_mutex_unlock(&in->lock);
 }
 

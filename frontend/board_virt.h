@@ -14,7 +14,7 @@ enum board_id {
     BOARD_ROWS
 };
 
-enum { BOARD_VIRTIO_SLOTS = 8, BOARD_PCIE_LINES = 4 };
+enum { BOARD_VIRTIO_SLOTS = 8, BOARD_PCIE_LINES = 4, BOARD_PS2_SLOTS = 4 };
 
 struct board_row {
     const char *name;

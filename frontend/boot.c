@@ -139,6 +139,16 @@ static bool load_extra(struct boot *b, const struct loader_config *l, struct pla
     return true;
 }
 
+/* As machine_build_ps2 gives them places. */
+static unsigned ps2_ports(const struct machine_config *c)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < c->devices; i++)
+        n += c->device[i].type->kind == DEVICE_PS2_KEYBOARD || c->device[i].type->kind == DEVICE_PS2_MOUSE;
+    return n < BOARD_PS2_SLOTS ? n : BOARD_PS2_SLOTS;
+}
+
 static void *build_fdt(struct boot *b, const struct plan *p, uint64_t *len, struct err *e)
 {
     const struct machine_config *c = b->config;
@@ -147,6 +157,7 @@ static void *build_fdt(struct boot *b, const struct plan *p, uint64_t *len, stru
         .cpus = c->cpus,
         .ram = c->ram,
         .aclint = c->aclint,
+        .ps2 = ps2_ports(c),
         .bootargs = c->append,
         .initrd_start = p->initrd,
         .initrd_end = p->initrd_end,

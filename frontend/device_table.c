@@ -69,6 +69,8 @@ static const struct device_type types[] = {
     {"virtio-multitouch-pci", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, "touch screen, PCI"},
     {"virtio-multitouch", DEVICE_TOUCH, TRANSPORT_PCI, true, INPUT_PROPS, NULL},
     {"bochs-display", DEVICE_BOCHS, TRANSPORT_PCI, false, BOCHS_PROPS, "screen on PCI, for guests without virtio"},
+    {"ps2-keyboard", DEVICE_PS2_KEYBOARD, TRANSPORT_BOARD, false, "", "PS/2 keyboard on a port as Altera made them"},
+    {"ps2-mouse", DEVICE_PS2_MOUSE, TRANSPORT_BOARD, false, "", "PS/2 mouse with a wheel, on such a port"},
     {"ramfb", DEVICE_RAMFB, TRANSPORT_BOARD, false, RAMFB_PROPS, "screen in guest memory that firmware sets up (EDK2)"},
     {"simple-framebuffer", DEVICE_SIMPLEFB, TRANSPORT_BOARD, false, SIMPLEFB_PROPS,
      "screen in guest memory, in the device tree: width=,height=,format="},

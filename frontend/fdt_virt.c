@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "cpu/riscv/config.h"
 #include "devices/aclint.h"
+#include "devices/altera_ps2.h"
 #include "devices/plic.h"
 #include "devices/uart16550.h"
 #include "frontend/screen.h"
@@ -124,6 +125,19 @@ void fdt_rtc(struct fdt_out *f, const struct board_row *row)
     reg(f, row->base, row->size);
     interrupt(f, row->irq);
     end(f);
+}
+
+void fdt_ps2(struct fdt_out *f, const struct board_row *row)
+{
+    static const char compatible[] = "altr,ps2-1.0\0ALTR,ps2-1.0"; /* drivers older than 2013 know the second */
+
+    for (unsigned i = 0; i < f->spec->ps2; i++) {
+        node_at(f, "ps2", row->base + i * row->size);
+        bytes(f, "compatible", compatible, sizeof compatible);
+        reg(f, row->base + i * row->size, ALTERA_PS2_SIZE);
+        interrupt(f, row->irq + i);
+        end(f);
+    }
 }
 
 /* One CLINT, or with aclint=on its three devices by their own names. */

@@ -16,6 +16,7 @@ struct fdt_spec {
     unsigned cpus;
     uint64_t ram;
     bool aclint;
+    unsigned ps2; /* ports */
     const char *bootargs;           /* NULL: none */
     gpa initrd_start, initrd_end;   /* equal: none */
     uint8_t rng_seed[32];
@@ -34,6 +35,7 @@ void fdt_test(struct fdt_out *f, const struct board_row *row);
 void fdt_rtc(struct fdt_out *f, const struct board_row *row);
 void fdt_clint(struct fdt_out *f, const struct board_row *row);
 void fdt_sswi(struct fdt_out *f, const struct board_row *row);
+void fdt_ps2(struct fdt_out *f, const struct board_row *row);
 void fdt_plic(struct fdt_out *f, const struct board_row *row);
 void fdt_uart(struct fdt_out *f, const struct board_row *row);
 void fdt_virtio(struct fdt_out *f, const struct board_row *row);

@@ -86,6 +86,7 @@ struct machine {
     struct device *slot[8]; /* virtio-mmio */
     bool slot_used[8];
     struct device *flash[2];
+    unsigned ps2_ports;
 
     struct block *block[CONFIG_MAX];       /* of config->drive */
     struct display *display[DISPLAYS_MAX]; /* the devices' */
@@ -169,6 +170,7 @@ bool machine_open_input(struct machine *m, struct err *e); /* needs clock, loop 
 void machine_close_input(struct machine *m);               /* after the devices */
 struct virtio_dev *machine_make_input(struct machine *m, const struct device_config *d, const char *name,
                                       struct err *e);
+bool machine_build_ps2(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 /* machine_nic.c */
 struct virtio_dev *machine_make_net(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 bool machine_build_e1000e(struct machine *m, const struct device_config *d, const char *name, struct err *e);

@@ -175,6 +175,8 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
                                         [DEVICE_TABLET] = "virtio-tablet",
                                         [DEVICE_MOUSE] = "virtio-mouse",
                                         [DEVICE_TOUCH] = "virtio-multitouch",
+                                        [DEVICE_PS2_KEYBOARD] = "ps2-keyboard",
+                                        [DEVICE_PS2_MOUSE] = "ps2-mouse",
                                         [DEVICE_BOCHS] = "bochs-display",
                                         [DEVICE_RAMFB] = "ramfb",
                                         [DEVICE_SIMPLEFB] = "simple-framebuffer"};
@@ -194,6 +196,8 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
         return machine_build_ramfb(m, name, e);
     if (d->type->kind == DEVICE_SIMPLEFB)
         return machine_build_simplefb(m, name, e);
+    if (d->type->kind == DEVICE_PS2_KEYBOARD || d->type->kind == DEVICE_PS2_MOUSE)
+        return machine_build_ps2(m, d, name, e);
     v = make[d->type->kind](m, d, name, e);
     if (!v || !machine_adopt(m, &v->dev, e))
         return false;

@@ -17,7 +17,7 @@ fi
 if grep -qs 0x0010 /sys/bus/virtio/devices/*/device; then # a screen
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.gpu
 fi
-if grep -qs 0x0012 /sys/bus/virtio/devices/*/device; then # a keyboard or pointer
+if grep -qs 0x0012 /sys/bus/virtio/devices/*/device || ls -d /proc/device-tree/soc/ps2@* >/dev/null 2>&1; then # keyboard, pointer
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.input
 fi
 if grep -qs 0x1111 /sys/bus/pci/devices/*/device; then # bochs-display

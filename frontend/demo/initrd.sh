@@ -41,7 +41,7 @@ need e1000e
 list=$tmp/modules.gpu
 need virtio_gpu
 list=$tmp/modules.input
-for m in virtio_input evdev; do need "$m"; done
+for m in virtio_input altera_ps2 evdev; do need "$m"; done
 list=$tmp/modules.bochs # what virtio_gpu needs too is in both lists: only one of the screens may be there
 seen=" "
 need bochs

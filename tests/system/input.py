@@ -51,25 +51,26 @@ class Input(Guest):
         return m.group(1) if m else "0"
 
 
-def keys(g, device, driver):
+def keys(g, device, driver, each=2):
+    """each: events of the guest for a press or release of a key, with the end of the group."""
     names = list(BOARD)
     wrong = []
     for i in range(0, len(names), 15):  # a reader's buffer in the guest holds some 60 events
         some = names[i:i + 15]
         g.ask(*(f"sendkey {n} 1" for n in some))
-        got = [e for e in g.heard(device, 4 * len(some)) if e[2] != 2]
+        got = [e for e in g.heard(device, 2 * each * len(some)) if e[2] != 2]
         wrong += [] if got == [(KEY, BOARD[n], v) for n in some for v in (1, 0)] else [(some, got)]
     ok(len(names) == 105 and not wrong, f"{driver}: each of 105 keys comes down and up with its code", wrong)
     g.ask("sendkey ctrl-alt-f1 5")
-    got = g.heard(device, 12)
+    got = [e for e in g.heard(device, 6 * each) if e[2] != 2]
     ok(got == [(KEY, c, v) for c, v in ((29, 1), (56, 1), (59, 1), (59, 0), (56, 0), (29, 0))], f"{driver}: a chord", got)
     g.ask("type Hi\\n")
-    got = [e for e in g.heard(device, 16) if e[2] != 2]
+    got = [e for e in g.heard(device, 8 * each) if e[2] != 2]
     ok([c for _, c, v in got if v] == [42, 35, 23, 28] and len(got) == 8, f"{driver}: text is typed", got)
     g.ask("sendkey a 60000")
-    held = g.heard(device, 2)
+    held = g.heard(device, each)
     g.ask("release_keys")
-    got = [e for e in g.heard(device, 2) if e[2] != 2]
+    got = [e for e in g.heard(device, each) if e[2] != 2]
     ok(held[:1] == [(KEY, 30, 1)] and got == [(KEY, 30, 0)], f"{driver}: what is held is released at once", (held, got))
     g.begin("usleep 100000")
     g.ask("sendkey alt-print-h")
@@ -137,6 +138,37 @@ def drivers(g):
     ok(got == [(KEY, 32, 1), (KEY, 32, 0)], "it hears the keys from then on", got)
 
 
+def ps2(scan_set, mouse):
+    keyboard, pointer = f"AT Raw Set {scan_set} keyboard", "ImExPS/2 Generic Explorer Mouse"
+    g = Input("--append", f"console=ttyS0 quiet sysrq_always_enabled atkbd.set={scan_set}", "--device", "ps2-keyboard",
+              *(("--device", "ps2-mouse") if mouse else ()))
+    found = g.run(f"wait_for '{keyboard}'" + (f" && wait_for '{pointer}'" if mouse else ""))
+    ok(found[1] == 0 and g.record(keyboard, *((pointer,) if mouse else ())), f"PS/2, set {scan_set}: Linux finds them", found)
+    keys(g, keyboard, f"PS/2, set {scan_set}", 3)
+    lights(g, keyboard, f"PS/2, set {scan_set}")
+    g.ask("sendkey a 1500")
+    repeats = 0
+    while (KEY, 30, 0) not in (got := g.heard(keyboard, 3)) and got:
+        repeats += sum(e[2] == 2 for e in got)
+    ok(repeats + sum(e[2] == 2 for e in got) >= 5, f"PS/2, set {scan_set}: a key that is held repeats", (repeats, got))
+    if mouse:
+        ps2_mouse(g, pointer)
+    ok(g.close(), "it powers off")
+
+
+def ps2_mouse(g, pointer):
+    ok("* Mouse #2: PS/2 Mouse\n" in g.ask("info mice"), "PS/2: the mouse is live", g.ask("info mice"))
+    g.ask("mouse_move -5 300 1", "mouse_move 0 -1 -1", "mouse_move 0 1000")
+    moved = {0: 0, 1: 0, 8: 0}
+    while moved[1] != 1299 and (got := g.heard(pointer, 2)):  # packets of up to 255
+        for kind, code, value in got:
+            moved[code] = moved.get(code, 0) + value
+    ok(moved == {0: -5, 1: 1299, 8: 0}, "PS/2: motion and the wheel", moved)
+    g.ask(*(f"mouse_button {1 << b}" for b in range(5)), "mouse_button 0")
+    got = [e for e in g.heard(pointer, 16) if e[0] == KEY]
+    ok([c for _, c, v in got if v] == [0x110, 0x111, 0x112, 0x113, 0x114] and len(got) == 10, "PS/2: five buttons", got)
+
+
 def virtio(*devices):
     options = [w for d in devices for w in ("--device", d)]
     g = Input("--append", "console=ttyS0 quiet sysrq_always_enabled", *options)
@@ -158,6 +190,8 @@ def main():
     got = g.heard(KEYBOARD, 4)
     ok(got == [(KEY, 18, 1), (KEY, 18, 0)], "and hears keys", got)
     ok(g.close(), "it powers off")
+    ps2(2, True)
+    ps2(3, False)
     done()
 
 

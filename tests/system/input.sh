@@ -2,16 +2,20 @@
 # Keyboards and pointers as a guest sees them: input.py with Debian's kernel, its drivers and busybox.
 . "$(dirname "$0")/lib.sh"
 need_guest
-# The guest does what it is told on its console. ev NAME is that device's event file; record NAME keeps what it says in
-# /tmp/NAME; heard NAME BYTES waits for so much of it and prints type, code and value of each event, and begins anew.
+# The guest does what it is told on its console. ev NAME is that device's event file, wait_for NAME waits until there is
+# one; record NAME keeps what it says in a file; heard NAME BYTES waits for so much of it, prints type, code and value of
+# each event, and begins anew.
 script 'stty -echo
 ev() { for d in /sys/class/input/event*; do [ "$(cat $d/device/name)" != "$1" ] || echo /dev/input/${d##*/}; done; }
-record() { exec 3<"$(ev "$1")" && echo 0 >"/tmp/at $1" && : >"/tmp/$1" && { cat <&3 >>"/tmp/$1" & exec 3<&-; }; }
+wait_for() { n=0; while [ -z "$(ev "$1")" ] && [ $n -lt 400 ]; do n=$((n + 1)); usleep 50000; done; [ -n "$(ev "$1")" ]; }
+log() { e=$(ev "$1"); echo "/tmp/${e##*/}"; }
+record() { f=$(log "$1"); exec 3<"$(ev "$1")" && echo 0 >"$f.at" && : >"$f" && { cat <&3 >>"$f" & exec 3<&-; }; }
 heard() {
-    at=$(cat "/tmp/at $1") n=0
-    while [ $(($(wc -c <"/tmp/$1") - at)) -lt $2 ] && [ $n -lt 200 ]; do n=$((n + 1)); usleep 50000; done
-    wc -c <"/tmp/$1" >"/tmp/at $1"
-    tail -c +$((at + 1)) "/tmp/$1" | od -An -v -tu2 -w24 | while read -r a b c d e f g h type code low high; do
+    f=$(log "$1") n=0
+    at=$(cat "$f.at")
+    while [ $(($(wc -c <"$f") - at)) -lt $2 ] && [ $n -lt 200 ]; do n=$((n + 1)); usleep 50000; done
+    wc -c <"$f" >"$f.at"
+    tail -c +$((at + 1)) "$f" | od -An -v -tu2 -w24 | while read -r a b c d e f g h type code low high; do
         echo "$type/$code/$(((low + high * 65536 + 2147483648) % 4294967296 - 2147483648))"
     done
 }

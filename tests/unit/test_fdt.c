@@ -243,6 +243,24 @@ static void a_screen_is_reserved_memory_and_described(void **state)
     spec.screen = NULL;
 }
 
+static void ps2_ports_are_there_when_asked_for(void **state)
+{
+    struct fdt_spec with = spec;
+    struct err e;
+    void *without = fdt;
+
+    (void)state;
+    CHECK(fdt_path_offset(fdt, "/soc/ps2@4000000") < 0);
+    with.ps2 = 2;
+    fdt = fdt_virt_build(&with, &fdt_len, &e);
+    CHECK(fdt);
+    check_device("/soc/ps2@4000000", "altr,ps2-1.0", 0x4000000, 8, 64);
+    check_device("/soc/ps2@4001000", "ALTR,ps2-1.0", 0x4001000, 8, 65);
+    CHECK(fdt_path_offset(fdt, "/soc/ps2@4002000") < 0);
+    free(fdt);
+    fdt = without;
+}
+
 static void aclint_has_its_devices_apart(void **state)
 {
     struct fdt_spec with = spec;
@@ -270,6 +288,7 @@ int main(void)
         cmocka_unit_test(chosen),
         cmocka_unit_test(a_tree_of_the_users_keeps_everything_but_chosen),
         cmocka_unit_test(a_screen_is_reserved_memory_and_described),
+        cmocka_unit_test(ps2_ports_are_there_when_asked_for),
         cmocka_unit_test(aclint_has_its_devices_apart),
     };
 

@@ -234,7 +234,8 @@ static void input_devices_are_there(void **state)
     (void)state;
     snprintf(line, sizeof line,
              "-nographic -serial none -monitor none -bios none -m 16M -S -kernel %s -device virtio-keyboard-pci,id=keys "
-             "-device virtio-tablet-device -device virtio-mouse -device virtio-multitouch-pci,serial=77",
+             "-device virtio-tablet-device -device virtio-mouse -device virtio-multitouch-pci,serial=77 "
+             "-device ps2-keyboard -device ps2-mouse,id=second",
              PROGRAM("input", LUI_T0_TEST, SPIN));
     stopped = make(c, line, &e);
     if (!stopped)
@@ -243,9 +244,9 @@ static void input_devices_are_there(void **state)
     expect("info devices", "virtio-tablet.1 (virtio-input)");
     expect("info devices keys", "0 keys down");
     CHECK(!input_has(machine_input(stopped), INPUT_KEYBOARD));
-    expect("info mice", "  Mouse #4: QEMU Virtio MultiTouch (absolute)\n  Mouse #3: QEMU Virtio Mouse\n"
+    expect("info mice", "  Mouse #6: PS/2 Mouse\n  Mouse #4: QEMU Virtio MultiTouch (absolute)\n  Mouse #3: QEMU Virtio Mouse\n"
                         "  Mouse #2: QEMU Virtio Tablet (absolute)\n");
-    expect("info keyboard", "Keyboard #1: QEMU Virtio Keyboard (no driver listens)\n");
+    expect("info keyboard", "Keyboard #5: PS/2 Keyboard (no driver listens)\nKeyboard #1: QEMU Virtio Keyboard (no driver listens)\n");
     expect("sendkey ctrl-foo", "invalid parameter: foo\n");
     expect("sendkey a-", "invalid parameter: \n");
     expect("sendkey 0xzz", "invalid parameter: 0xzz\n");
@@ -259,6 +260,8 @@ static void input_devices_are_there(void **state)
     expect("mouse_set", "expected: mouse_set");
     expect("mouse_move 1", "expected: mouse_move");
     expect("mouse_move 1 40000", "positions of 0 to 32767");
+    expect("info devices ps2-keyboard.4", "ps2-keyboard.4 (altera-ps2) at 0x4000000");
+    expect("info devices second", "second (altera-ps2) at 0x4001000");
     expect("mouse_button 32", "expected: mouse_button");
     machine_free(stopped);
     config_free(c);
