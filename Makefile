@@ -20,13 +20,14 @@ TEST_LIB_OBJ := $(TEST_LIB_SRC:%.c=$(B)/%.o)
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough \
         -Wformat=2 -Wconversion -Wno-sign-conversion -Werror
+FREETYPE := -isystem /usr/include/freetype2
 CFLAGS_release := -O2 -g -fno-semantic-interposition
 CFLAGS_debug := -O1 -g -DGUISE_DEBUG
 CFLAGS_asan := -O1 -g -DGUISE_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread $(if $(findstring clang,$(CC)),,-Wno-tsan) # tsan knows no fences, and says so
-CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(WARN) -fPIE -pthread -fstack-protector-strong -MMD -MP $(CFLAGS_$(MODE)) $(CFLAGS)
+CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -I. $(FREETYPE) $(WARN) -fPIE -pthread -fstack-protector-strong -MMD -MP $(CFLAGS_$(MODE)) $(CFLAGS)
 LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now $(filter -fsanitize%,$(CFLAGS_$(MODE))) $(LDFLAGS)
-LIBS := -lpcap -lcapstone -lffi -lfdt -ljansson -lzstd -lz -ldeflate -llzma -luring -lpng -lm -lrt
+LIBS := -lpcap -lcapstone -lffi -lfdt -ljansson -lzstd -lz -ldeflate -llzma -luring -lpng -lfreetype -lfontconfig -lm -lrt
 
 .PHONY: all
 NAMES := qemu-system-riscv64 qemu-img qemu-io # of other programs whose command lines guise takes
@@ -176,7 +177,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC) tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c)) tests/unit/net_ns.c
 FUZZ := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 SECONDS ?= 60
-FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. -O1 -g -DGUISE_DEBUG -fsanitize=fuzzer-no-link,address,undefined -pthread
+FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -I. $(FREETYPE) -O1 -g -DGUISE_DEBUG -fsanitize=fuzzer-no-link,address,undefined -pthread
 FUZZ_OBJ := $(LIB_SRC:%.c=build/fuzz/obj/%.o) $(FUZZ_LIB_SRC:%.c=build/fuzz/obj/%.o)
 .PHONY: fuzz fuzz-build
 build/fuzz/obj/%.o: %.c
@@ -213,13 +214,13 @@ install: all
 format:
 	clang-format -i $(filter-out %.def,$(wildcard $(addsuffix /*.[ch],$(PARTS) $(wildcard $(addsuffix /*,$(PARTS))) tests/unit tests/insn)))
 tidy:
-	clang-tidy --quiet $(SRC) -- -std=c11 -D_GNU_SOURCE -I.
+	clang-tidy --quiet $(SRC) -- -std=c11 -D_GNU_SOURCE -I. $(FREETYPE)
 clean:
 	rm -rf build
 
 compile_commands.json: Makefile
 	@{ echo '['; for f in $(SRC); do \
-	  printf '{"directory":"%s","file":"%s","command":"%s %s -c %s"},\n' "$(CURDIR)" $$f "$(CC)" "-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra" $$f; \
+	  printf '{"directory":"%s","file":"%s","command":"%s %s -c %s"},\n' "$(CURDIR)" $$f "$(CC)" "-std=c11 -D_GNU_SOURCE -I. $(FREETYPE) -Wall -Wextra" $$f; \
 	done | sed '$$s/,$$//'; echo ']'; } >$@
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d)

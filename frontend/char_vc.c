@@ -44,6 +44,7 @@ static size_t vc_write(struct chardev *c, const uint8_t *buf, size_t len)
 {
     struct vc *v = vc_of(c);
     size_t room, taken = len;
+    bool empty;
 
     pthread_mutex_lock(&v->lock);
     room = VC_RING - v->count;
@@ -58,8 +59,9 @@ static size_t vc_write(struct chardev *c, const uint8_t *buf, size_t len)
         v->head = (v->head + drop) % VC_RING;
         v->count -= drop;
     }
+    empty = !v->count;
     ring_put(v, buf, taken < len ? taken : len);
-    if (v->wake)
+    if (v->wake && empty)
         v->wake(v->wake_arg);
     pthread_mutex_unlock(&v->lock);
     return taken;

@@ -25,7 +25,7 @@ enum {
 
 struct vc;
 
-/* There is something to read: called on the writing thread with locks held, so it may only signal. */
+/* There is something to read where there was nothing: called on the writing thread with locks held, so it may only signal. */
 typedef void vc_wake_fn(void *arg);
 
 struct vc *vc_of(struct chardev *c);
