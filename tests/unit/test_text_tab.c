@@ -319,16 +319,13 @@ static void paste_reaches_the_guest(void **state)
 
 static void *flood(void *arg)
 {
-    static uint8_t line[] = "the quick brown fox jumps over the lazy dog 0123456789\r\n";
+    static const char line[] = "the quick brown fox jumps over the lazy dog 0123456789\r\n", last[] = "\033[2J\033[18t";
     size_t *total = arg;
 
-    for (size_t done = 0; done < 10 << 20;) {
-        size_t n = chr->write(chr, line, sizeof line - 1);
-
-        done += n;
-        *total += n;
-    }
-    chr->write(chr, (const uint8_t *)"\033[2J\033[18t", 9);
+    while (*total < 10 << 20)
+        *total += chr->write(chr, (const uint8_t *)line, sizeof line - 1);
+    for (size_t done = 0; done < sizeof last - 1;)
+        done += chr->write(chr, (const uint8_t *)last + done, sizeof last - 1 - done);
     return NULL;
 }
 
