@@ -22,6 +22,7 @@
 #include "cpu/riscv/sbi.h"
 #include "devices/aclint.h"
 #include "frontend/board_virt.h"
+#include "frontend/counters.h"
 #include "frontend/machine_parts.h"
 #include "translator/translator.h"
 
@@ -417,6 +418,14 @@ static bool start_files(struct machine *m, struct err *e)
     return true;
 }
 
+static bool make_counters(struct machine *m, struct err *e)
+{
+    m->counters = counter_log_new(m);
+    return m->counters || err_set(e, "out of memory");
+}
+
+struct counter_log *machine_counters(const struct machine *m) { return m->counters; }
+
 struct machine *machine_new(const struct machine_config *c, struct tty *tty, struct err *e)
 {
     struct machine *m = calloc(1, sizeof *m);
@@ -433,7 +442,7 @@ struct machine *machine_new(const struct machine_config *c, struct tty *tty, str
     pthread_cond_init(&m->changed, NULL);
     if (make_core(m, e) && make_harts(m, e) && machine_open_drives(m, e) && machine_open_chardevs(m, e) &&
         machine_open_nets(m, e) && machine_build_board(m, e) && machine_build_virtio(m, e) && boot(m, e) &&
-        machine_plug_nets(m, e) && machine_attach_monitors(m, e) && start_files(m, e))
+        machine_plug_nets(m, e) && machine_attach_monitors(m, e) && make_counters(m, e) && start_files(m, e))
         return m;
     machine_free(m);
     return NULL;
@@ -472,6 +481,7 @@ void machine_free(struct machine *m)
     if (!m)
         return;
     machine_snap_end(m);
+    counter_log_free(m->counters);
     machine_unplug_nets(m);
     while (m->devices) {
         struct device *d = m->devices;

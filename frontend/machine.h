@@ -14,6 +14,7 @@
 
 struct block;
 struct bus;
+struct counter_log;
 struct clock;
 struct device;
 struct display;
@@ -74,6 +75,7 @@ bool machine_commit(struct machine *m, const char *id, unsigned *done, struct er
 void machine_snap(struct machine *m, const char *verb, const char *name, FILE *out);
 bool machine_chardev_open(const struct machine *m, unsigned n); /* of the config's chardev n: somebody listens */
 
+struct counter_log *machine_counters(const struct machine *m); /* lives as long as the machine */
 /*
  * The n-th console that wants a tab in the window (chardev vc), its name ("serial0", "monitor", "console0") into name;
  * NULL: no more. It lives as long as the machine.

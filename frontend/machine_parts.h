@@ -102,6 +102,7 @@ struct machine {
     struct monitor *monitor[CONFIG_MAX];
     struct chardev *silent; /* for devices with no chardev */
     struct chardev htif_console;
+    struct counter_log *counters;
     struct chardev *serial; /* what the serial port and the SBI console write to */
 
     struct hart_thread hart[CONFIG_MAX_CPUS];

@@ -7,6 +7,7 @@
 #include "cpu/isa.h"
 #include "cpu/riscv/csr.h"
 #include "devices/device.h"
+#include "frontend/counters.h"
 #include "frontend/machine.h"
 #include "frontend/monitor.h"
 #include "frontend/version.h"
@@ -108,6 +109,19 @@ static void info_jit(struct machine *m, char *args, FILE *out)
 {
     (void)args;
     translator_print_info(machine_translator(m), out);
+}
+
+static void info_counters(struct machine *m, char *args, FILE *out)
+{
+    const char *word = monitor_word(&args);
+    struct counter_sample now, before;
+
+    if (word && strcmp(word, "-j")) {
+        fprintf(out, "info counters: unknown argument %s\n", word);
+        return;
+    }
+    counter_log_take(machine_counters(m), &now, &before);
+    (word ? counters_print_json : counters_print)(&now, &before, out);
 }
 
 static void print_line(void *arg, const char *text) { fprintf(arg, "  %s\n", text); }
@@ -266,12 +280,8 @@ static void info_mem(struct machine *m, char *args, FILE *out)
 
 static void info_chardev(struct machine *m, char *args, FILE *out)
 {
-    static const char *const kinds[] = {[CHARDEV_NULL] = "null",
-                                        [CHARDEV_STDIO] = "stdio",
-                                        [CHARDEV_FILE] = "file",
-                                        [CHARDEV_PTY] = "pty",
-                                        [CHARDEV_UNIX] = "unix",
-                                        [CHARDEV_VC] = "vc"};
+    static const char *const kinds[] = {[CHARDEV_NULL] = "null", [CHARDEV_STDIO] = "stdio", [CHARDEV_FILE] = "file",
+                                        [CHARDEV_PTY] = "pty",   [CHARDEV_UNIX] = "unix",   [CHARDEV_VC] = "vc"};
     const struct machine_config *c = machine_config_of(m);
 
     (void)args;
@@ -298,6 +308,8 @@ const struct monitor_row monitor_info_rows[] = {
     {"mem", NULL, "what the page tables map", info_mem},
     {"tlb", NULL, "the soft TLB and its counters", info_tlb},
     {"jit", NULL, "translated blocks and the code cache", info_jit},
+    {"counters", "[-j]", "live counters: instructions, traps by cause, TLB, disks, networks; -j: as JSON",
+     info_counters},
     {"irq", NULL, "interrupt lines and the interrupt controller", info_irq},
     {"devices|qtree", "[NAME]", "the devices, or the state of one", info_devices},
     {"block", "[-v] [DISK]", "the disks: image, backing chain, policies, limits, counters", monitor_info_block},

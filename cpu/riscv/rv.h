@@ -60,6 +60,8 @@ struct counters {
     uint64_t dtlb_read, dtlb_write, itlb; /* TLB misses: sources of their events */
 };
 
+enum { RV_CAUSES = 24 }; /* mcause without the interrupt bit, that have a name or could get one */
+
 /* What the machine gives a hart, apart from memory and time. Set before it runs; all may be NULL. */
 struct rv_host {
     void *arg;
@@ -110,6 +112,8 @@ struct rv {
     _Atomic uint32_t hsm; /* enum sbi_hsm_state, see sbi.h */
     gva start_pc;         /* where reset goes, and with what in a0..a2 */
     uint64_t start_a[3];
+    /* Traps taken since the start: exceptions, interrupts, by cause; calls to native SBI too. Others read it, relaxed. */
+    uint64_t trap_count[2][RV_CAUSES];
 };
 
 #define RV_TIME_HZ UINT64_C(10000000)

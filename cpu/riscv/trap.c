@@ -104,7 +104,7 @@ static void enter_m(struct rv *c, uint64_t cause, uint64_t tval)
     c->v.pc = vector(c->mtvec, cause);
 }
 
-static const char *cause_name(uint64_t cause)
+const char *rv_cause_name(bool irq, unsigned n)
 {
     static const char *const exceptions[] = {
         "misaligned fetch",
@@ -127,29 +127,42 @@ static const char *cause_name(uint64_t cause)
     static const char *const interrupts[] = {
         NULL, "SSI", NULL, "MSI", NULL, "STI", NULL, "MTI", NULL, "SEI", NULL, "MEI", NULL, "LCOFI",
     };
-    uint64_t n = cause & ~CAUSE_IRQ;
-    const char *name = NULL;
 
-    if (cause & CAUSE_IRQ)
-        name = n < ARRAY_LEN(interrupts) ? interrupts[n] : NULL;
-    else
-        name = n < ARRAY_LEN(exceptions) ? exceptions[n] : NULL;
-    return name ? name : "?";
+    if (irq)
+        return n < ARRAY_LEN(interrupts) ? interrupts[n] : NULL;
+    return n < ARRAY_LEN(exceptions) ? exceptions[n] : NULL;
 }
 
-static void log_trap(struct rv *c, uint64_t cause, uint64_t tval, bool to_s)
+uint64_t rv_trap_count(const struct rv *c, bool irq, unsigned n)
+{
+    return n < RV_CAUSES ? __atomic_load_n(&c->trap_count[irq][n], __ATOMIC_RELAXED) : 0;
+}
+
+/* Only this thread writes. */
+static void count_trap(struct rv *c, uint64_t cause)
+{
+    uint64_t n = cause & ~CAUSE_IRQ, *at = &c->trap_count[(cause & CAUSE_IRQ) != 0][n < RV_CAUSES ? n : 0];
+
+    __atomic_store_n(at, *at + 1, __ATOMIC_RELAXED);
+}
+
+static void note_trap(struct rv *c, uint64_t cause, uint64_t tval, bool to_s)
 {
     static const char mode[] = {'U', 'S', '?', 'M'};
+    const char *name;
 
-    if (c->v.log && log_on(c->v.log, LOG_INT))
-        log_write(c->v.log, "hart %u: %s %" PRIu64 " (%s) %c -> %c pc 0x%016" PRIx64 " tval 0x%016" PRIx64, c->v.index,
-                  cause & CAUSE_IRQ ? "interrupt" : "exception", cause & ~CAUSE_IRQ, cause_name(cause), mode[c->priv],
-                  to_s ? 'S' : 'M', c->v.pc, tval);
+    count_trap(c, cause);
+    if (!c->v.log || !log_on(c->v.log, LOG_INT))
+        return;
+    name = rv_cause_name(cause & CAUSE_IRQ, (unsigned)(cause & ~CAUSE_IRQ));
+    log_write(c->v.log, "hart %u: %s %" PRIu64 " (%s) %c -> %c pc 0x%016" PRIx64 " tval 0x%016" PRIx64, c->v.index,
+              cause & CAUSE_IRQ ? "interrupt" : "exception", cause & ~CAUSE_IRQ, name ? name : "?", mode[c->priv],
+              to_s ? 'S' : 'M', c->v.pc, tval);
 }
 
 static void enter(struct rv *c, uint64_t cause, uint64_t tval, bool to_s)
 {
-    log_trap(c, cause, tval, to_s);
+    note_trap(c, cause, tval, to_s);
     c->v.res_addr = ~UINT64_C(0);
     if (to_s)
         enter_s(c, cause, tval);
@@ -166,7 +179,7 @@ void rv_take_trap(struct vcpu *v)
 
     v->fault = 0;
     if (c->sbi && cause == CAUSE_ECALL_S) {
-        log_trap(c, cause, 0, false);
+        note_trap(c, cause, 0, false);
         sbi_ecall(c);
         return;
     }
