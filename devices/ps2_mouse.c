@@ -31,7 +31,7 @@ enum { /* commands */
 };
 enum { ACK = 0xfa, BAT_OK = 0xaa, PLAIN = 0, WHEEL = 3, EXPLORER = 4 };
 enum { LEFT = 1, RIGHT = 2, MIDDLE = 4, SIDE = 8, EXTRA = 16, THREE = LEFT | RIGHT | MIDDLE };
-enum { PACKET = 4, MOTION_MAX = 255, ADDED_MAX = 1 << 20 };
+enum { PACKET = 4, MOTION_MAX = 255, ADDED_MAX = 16384, NOTCHES_MAX = 127 };
 
 static int32_t clamp(int32_t v, int32_t min, int32_t max) { return v < min ? min : v > max ? max : v; }
 
@@ -87,10 +87,7 @@ static void mouse_poll(void *s, struct ps2_queue *out, uint64_t now)
         send_packet(m, out);
 }
 
-static void add(int32_t *sum, int32_t v)
-{
-    *sum = clamp(*sum + clamp(v, -ADDED_MAX, ADDED_MAX), -ADDED_MAX, ADDED_MAX);
-}
+static void add(int32_t *sum, int32_t v, int32_t max) { *sum = clamp(*sum + clamp(v, -max, max), -max, max); }
 
 static void mouse_event(void *s, struct ps2_queue *out, const struct input_event *e, unsigned n, uint64_t now)
 {
@@ -98,9 +95,9 @@ static void mouse_event(void *s, struct ps2_queue *out, const struct input_event
 
     for (unsigned i = 0; i < n; i++) {
         if (e[i].type == INPUT_REL) {
-            add(e[i].code ? &m->dy : &m->dx, e[i].value);
+            add(e[i].code ? &m->dy : &m->dx, e[i].value, ADDED_MAX);
         } else if (e[i].type == INPUT_WHEEL && !e[i].code) {
-            add(&m->dz, e[i].value);
+            add(&m->dz, e[i].value, NOTCHES_MAX);
         } else if (e[i].type == INPUT_BUTTON && e[i].code >= BTN_LEFT && e[i].code <= BTN_EXTRA) {
             uint8_t bit = (uint8_t)(1u << (e[i].code - BTN_LEFT)); /* left, right, middle, side, extra */
 
@@ -275,7 +272,7 @@ static void mouse_sane(void *s)
         m->id = PLAIN;
     m->dx = clamp(m->dx, -ADDED_MAX, ADDED_MAX);
     m->dy = clamp(m->dy, -ADDED_MAX, ADDED_MAX);
-    m->dz = clamp(m->dz, -ADDED_MAX, ADDED_MAX);
+    m->dz = clamp(m->dz, -NOTCHES_MAX, NOTCHES_MAX);
 }
 
 const struct ps2_ops ps2_mouse_ops = {
