@@ -114,6 +114,7 @@ help:
 	@echo "make bench-nat  speed of the NAT engine alone, without a guest"
 	@echo "make bench-disk fio in the guest, here and on QEMU"
 	@echo "make bench-net  the guest's network through NAT, here and on QEMU"
+	@echo "make bench-screen   frames and text on the guest's screen in a window, here and on QEMU"
 	@echo "make long       build the programs for long runs (tests/long; decode_all: every word against binutils)"
 	@echo "make fuzz       run the fuzz targets (SECONDS=60 each)"
 	@echo "make install    into PREFIX (default /usr/local), with the manual page and completion for bash and zsh"
@@ -172,6 +173,12 @@ bench-net:
 	@tests/packages.sh build test demo
 	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise tests/bench/net.sh
+
+.PHONY: bench-screen
+bench-screen:
+	@tests/packages.sh build test demo window
+	@$(MAKE) --no-print-directory $(ALL_CORES) all
+	@GUISE=$(B)/guise tests/bench/screen.sh
 
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB_SRC := $(filter-out $(FUZZ_SRC) tests/fuzz/replay_main.c,$(wildcard tests/fuzz/*.c)) tests/unit/net_ns.c
