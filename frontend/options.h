@@ -22,6 +22,23 @@ struct option_row {
     const char *words; /* values offered by completion, "a|b|c"; NULL: none or file names */
 };
 
+/* Setters for a table: set_FIELD keeps the argument's text in that field of a TYPE, or makes the field true. */
+#define OPTION_TEXT(type, field)                                                                                       \
+    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        (void)e;                                                                                                       \
+        ((type *)ctx)->field = arg;                                                                                    \
+        return true;                                                                                                   \
+    }
+#define OPTION_FLAG(type, field)                                                                                       \
+    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
+    {                                                                                                                  \
+        (void)arg;                                                                                                     \
+        (void)e;                                                                                                       \
+        ((type *)ctx)->field = true;                                                                                   \
+        return true;                                                                                                   \
+    }
+
 /*
  * Parse argv[first..argc). Words that are not options go to `positional` (an error when it is NULL). Errors name the
  * option; an unknown one is answered with the nearest we have.

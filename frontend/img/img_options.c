@@ -8,21 +8,8 @@
 #include "frontend/img/img.h"
 
 /* A setter keeps the argument's text; sub-commands parse it when they know what it is for. */
-#define TEXT(field)                                                                                                    \
-    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
-    {                                                                                                                  \
-        (void)e;                                                                                                       \
-        ((struct img_args *)ctx)->field = arg;                                                                         \
-        return true;                                                                                                   \
-    }
-#define FLAG(field)                                                                                                    \
-    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
-    {                                                                                                                  \
-        (void)arg;                                                                                                     \
-        (void)e;                                                                                                       \
-        ((struct img_args *)ctx)->field = true;                                                                        \
-        return true;                                                                                                   \
-    }
+#define TEXT(field) OPTION_TEXT(struct img_args, field)
+#define FLAG(field) OPTION_FLAG(struct img_args, field)
 
 TEXT(format)
 TEXT(format2)
@@ -35,11 +22,12 @@ TEXT(source_cache)
 TEXT(repair)
 TEXT(snapshot)
 TEXT(sparse)
-TEXT(parallel) TEXT(rate) TEXT(preallocation) TEXT(size) TEXT(aio) TEXT(start) TEXT(length) TEXT(count) TEXT(depth)
-    TEXT(offset) TEXT(buffer) TEXT(step) TEXT(pattern) TEXT(flush_interval) FLAG(help) FLAG(quiet) FLAG(progress)
-        FLAG(image_opts) FLAG(target_image_opts) FLAG(share) FLAG(unsafe) FLAG(backing_chain) FLAG(compress)
-            FLAG(no_create) FLAG(target_is_zero) FLAG(oob_writes) FLAG(copy_range) FLAG(salvage) FLAG(shrink) FLAG(drop)
-                FLAG(strict) FLAG(write) FLAG(no_drain) FLAG(native) FLAG(trust_paths)
+TEXT(parallel)
+TEXT(rate) TEXT(preallocation) TEXT(size) TEXT(aio) TEXT(start) TEXT(length) TEXT(count) TEXT(depth) TEXT(offset)
+    TEXT(buffer) TEXT(step) TEXT(pattern) TEXT(flush_interval) FLAG(help) FLAG(quiet) FLAG(progress) FLAG(image_opts)
+        FLAG(target_image_opts) FLAG(share) FLAG(unsafe) FLAG(backing_chain) FLAG(compress) FLAG(no_create)
+            FLAG(target_is_zero) FLAG(oob_writes) FLAG(copy_range) FLAG(salvage) FLAG(shrink) FLAG(drop) FLAG(strict)
+                FLAG(write) FLAG(no_drain) FLAG(native) FLAG(trust_paths)
 
     /* -o may be given several times. */
     static bool set_options(void *ctx, const char *arg, struct err *e)

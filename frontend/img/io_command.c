@@ -57,21 +57,8 @@ struct open_words {
     bool read_only, write, snapshot, nocache, share;
 };
 
-#define TEXT(field)                                                                                                    \
-    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
-    {                                                                                                                  \
-        (void)e;                                                                                                       \
-        ((struct open_words *)ctx)->field = arg;                                                                       \
-        return true;                                                                                                   \
-    }
-#define FLAG(field)                                                                                                    \
-    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
-    {                                                                                                                  \
-        (void)arg;                                                                                                     \
-        (void)e;                                                                                                       \
-        ((struct open_words *)ctx)->field = true;                                                                      \
-        return true;                                                                                                   \
-    }
+#define TEXT(field) OPTION_TEXT(struct open_words, field)
+#define FLAG(field) OPTION_FLAG(struct open_words, field)
 TEXT(name)
 TEXT(options)
 TEXT(cache)

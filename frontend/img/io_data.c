@@ -29,21 +29,8 @@ struct data {
     char *buf;
 };
 
-#define TEXT(field)                                                                                                    \
-    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
-    {                                                                                                                  \
-        (void)e;                                                                                                       \
-        ((struct data *)ctx)->field = arg;                                                                             \
-        return true;                                                                                                   \
-    }
-#define FLAG(field)                                                                                                    \
-    static bool set_##field(void *ctx, const char *arg, struct err *e)                                                 \
-    {                                                                                                                  \
-        (void)arg;                                                                                                     \
-        (void)e;                                                                                                       \
-        ((struct data *)ctx)->field = true;                                                                            \
-        return true;                                                                                                   \
-    }
+#define TEXT(field) OPTION_TEXT(struct data, field)
+#define FLAG(field) OPTION_FLAG(struct data, field)
 TEXT(pattern)
 TEXT(skip)
 TEXT(verify_len)
