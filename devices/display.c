@@ -55,6 +55,8 @@ void display_free(struct display *d)
 }
 
 const char *display_name(const struct display *d) { return d->name; }
+bool display_can_resize(const struct display *d) { return d->ops && d->ops->resize; }
+bool display_is_polled(const struct display *d) { return d->ops && d->ops->refresh; }
 
 /* --- damage, under `news` --- */
 

@@ -56,6 +56,8 @@ struct display_ops {
 struct display *display_new(const char *name, const struct display_ops *ops, void *dev); /* NULL: no memory */
 void display_free(struct display *d);                                                    /* viewers are gone */
 const char *display_name(const struct display *d);
+bool display_can_resize(const struct display *d); /* has ops->resize */
+bool display_is_polled(const struct display *d);  /* has ops->refresh */
 
 /* --- the device's side --- */
 

@@ -33,7 +33,6 @@ enum host_event_type {
     HOST_MOTION,  /* x, y in the frame, dx, dy since the last one; relative pointer: dx, dy only */
     HOST_BUTTON,  /* code BTN_*, down, clicks, x, y */
     HOST_WHEEL,   /* wheel, hwheel, x, y */
-    HOST_DROP,    /* text: the path of a file */
 };
 
 struct host_event {
@@ -77,8 +76,9 @@ struct host_ops {
     char *(*paste)(struct host *h); /* for the caller to free; NULL: nothing */
     /* The next event; waits at most ms (negative: for ever). false: none came. */
     bool (*next)(struct host *h, int ms, struct host_event *e);
-    void (*wake)(struct host *h); /* any thread */
-    void (*free)(struct host *h); /* windows are freed */
+    void (*wake)(struct host *h);    /* any thread */
+    uint64_t (*now)(struct host *h); /* milliseconds, of a clock that never goes back */
+    void (*free)(struct host *h);    /* windows are freed */
 };
 
 struct host {

@@ -61,6 +61,11 @@ struct ui_tab_ops {
      * Asked again when the tab says so (resized) and when the window's size changes.
      */
     void (*size)(struct ui_tab *t, uint32_t win_w, uint32_t win_h, double density, uint32_t *w, uint32_t *h);
+    /*
+     * The window has kept its size for a moment and there is so much room for the canvas: a guest that can is told.
+     * 0 x 0: its window was closed, nobody will see it soon.
+     */
+    void (*settled)(struct ui_tab *t, uint32_t w, uint32_t h, uint32_t mm_w, uint32_t mm_h);
     /* Draw what changed since the last time (all: everything); the changed rectangles, none: 0. */
     unsigned (*draw)(struct ui_tab *t, const struct canvas *c, bool all, struct ui_rect rect[UI_RECTS]);
     void (*key)(struct ui_tab *t, const struct ui_key *k);
@@ -81,6 +86,7 @@ struct ui_tab {
     const char *name;    /* for the title; lives as long as the tab */
     bool resized;        /* set by the tab: ask its size again */
     bool keys_to_guest;  /* a screen: the grab and the send-keys menu mean something */
+    bool follows;        /* its canvas becomes what settled says, sooner or later */
     bool relative;       /* the pointer's motion is wanted: a click grabs it */
     const char *message; /* shown over the picture; NULL: nothing. Lives until it is replaced */
     bool shape_new;      /* set by the tab: shape or cursor are others now */
