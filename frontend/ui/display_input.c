@@ -36,7 +36,8 @@ static void match_modifiers(struct guest_input *g, unsigned mods)
         uint16_t left, right;
     } pair[] = {{UI_SHIFT, KEY_LEFTSHIFT, KEY_RIGHTSHIFT},
                 {UI_CTRL, KEY_LEFTCTRL, KEY_RIGHTCTRL},
-                {UI_ALT, KEY_LEFTALT, KEY_RIGHTALT},
+                {UI_ALT, KEY_LEFTALT, KEY_LEFTALT},
+                {UI_ALTGR, KEY_RIGHTALT, KEY_RIGHTALT},
                 {UI_META, KEY_LEFTMETA, KEY_RIGHTMETA}};
 
     for (size_t i = 0; i < ARRAY_LEN(pair); i++) {

@@ -18,6 +18,7 @@ struct host;
 struct host_window; /* the host's own */
 
 enum host_event_type {
+    HOST_NONE,    /* of no interest */
     HOST_WAKE,    /* somebody called wake */
     HOST_QUIT,    /* the session ends: as if every window was closed */
     HOST_CLOSE,   /* a person wants the window away */

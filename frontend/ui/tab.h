@@ -22,7 +22,7 @@ struct ui_rect {
     uint32_t x, y, w, h;
 };
 
-enum { UI_SHIFT = 1, UI_CTRL = 2, UI_ALT = 4, UI_META = 8 };
+enum { UI_SHIFT = 1, UI_CTRL = 2, UI_ALT = 4 /* the left one */, UI_META = 8, UI_ALTGR = 16 /* the right Alt */ };
 
 struct ui_key {
     uint16_t code; /* KEY_* of linux/input-event-codes.h: the place of the key, whatever the layout says */

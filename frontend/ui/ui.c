@@ -351,6 +351,7 @@ static void window_event(struct ui_window *w, const struct host_event *e)
     case HOST_MOTION:
     case HOST_BUTTON:
     case HOST_WHEEL: ui_pointer(w, e); break;
+    case HOST_NONE:
     case HOST_WAKE:
     case HOST_QUIT: break;
     }
