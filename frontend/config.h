@@ -77,6 +77,17 @@ struct global_config {
     bool used;
 };
 
+/* What is held with the window's own keys; the left ones. */
+enum grab_keys { GRAB_CTRL_ALT, GRAB_RIGHT_CTRL, GRAB_SHIFT_CTRL_ALT };
+
+struct display_config {
+    bool given, window;         /* by an option; there is a window */
+    bool full_screen, no_close; /* closing the window does nothing */
+    bool show_cursor;           /* the host's pointer is seen over the guest's screen */
+    bool whole;                 /* enlarge by whole numbers only */
+    enum grab_keys keys;
+};
+
 enum firmware { FIRMWARE_SBI, FIRMWARE_FILE, FIRMWARE_NONE };
 
 enum { PORT_NONE = -1 }; /* no chardev */
@@ -118,6 +129,8 @@ struct machine_config {
     unsigned nets;
     bool virtio_mmio_modern; /* virtio-mmio.force-legacy=false */
 
+    struct display_config display;
+
     bool no_reboot, no_shutdown, paused, snapshot;
     bool semihosting;
     const char *log_items, *log_file, *dfilter, *pidfile;
@@ -154,6 +167,10 @@ bool config_add_device(struct machine_config *c, const char *spec, struct err *e
 const struct device_config *config_drive_user(const struct machine_config *c, const char *id);
 /* A property of a device, NULL when not given. */
 const char *device_prop(const struct device_config *d, const char *key);
+
+/* "none", "sdl[,grab-mod=...][,...]": -display's argument, "window" is ours for the same; "help" prints. (config_display.c) */
+bool config_set_display(struct machine_config *c, const char *spec, struct err *e);
+void config_display_help(FILE *out);
 
 bool config_set_engine(struct machine_config *c, const char *name, struct err *e);
 

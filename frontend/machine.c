@@ -189,16 +189,21 @@ void machine_stop(struct machine *m)
     halt(m, HALT_STOPPED);
     wait_all_halted(m);
     clock_stop(m->clock);
+    machine_changed(m);
 }
 
 void machine_cont(struct machine *m)
 {
     if (!(atomic_load(&m->halt) & HALT_STOPPED))
         return;
+    pthread_mutex_lock(&m->lock);
     m->stop_reason[0] = 0;
+    pthread_mutex_unlock(&m->lock);
     clock_start(m->clock);
     machine_resume_drives(m);
+    machine_off(m, false, 0);
     release(m, HALT_STOPPED);
+    machine_changed(m);
 }
 
 static void stop_by_itself(void *arg)
@@ -250,6 +255,7 @@ static void start_harts(struct machine *m)
 
 static void reset(struct machine *m)
 {
+    machine_off(m, false, 0);
     halt(m, HALT_RESET);
     wait_all_halted(m);
     for (struct device *d = m->devices; d; d = d->next)
@@ -283,6 +289,7 @@ static void handle_request(void *arg)
         reset(m);
         release(m, HALT_REQUEST);
     } else if (!quit && c->no_shutdown) {
+        machine_off(m, true, code);
         machine_stop(m);
         release(m, HALT_REQUEST);
     } else {

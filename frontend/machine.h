@@ -50,6 +50,17 @@ void machine_cont(struct machine *m);
 void machine_request_stop(struct machine *m, const char *why);
 const char *machine_stop_reason(const struct machine *m); /* of a machine that stopped by itself; "" else */
 bool machine_running(const struct machine *m);
+
+enum machine_phase { MACHINE_RUNS, MACHINE_STOPPED, MACHINE_OFF /* the guest powered off, and -no-shutdown */ };
+struct machine_status {
+    enum machine_phase phase;
+    int code;          /* OFF: what the exit code would have been */
+    char reason[512];  /* STOPPED by itself: why; "" else */
+    uint64_t executed; /* instructions, of all vCPUs */
+};
+/* For a window; any thread. watch: before the machine runs; fn only wakes somebody, on any thread, when the phase changed. */
+void machine_watch(struct machine *m, void (*fn)(void *arg), void *arg);
+void machine_get_status(struct machine *m, struct machine_status *s);
 bool machine_powerdown(struct machine *m, struct err *e); /* ask the guest; false: it has no such button */
 
 /* Run fn on the vCPU's thread (or here when that has not started) and wait. */

@@ -116,8 +116,12 @@ struct machine {
     /* under lock */
     bool request_pending, request_quit, stop_pending;
     char stop_reason[512]; /* why it stopped by itself, "" */
+    bool off; /* powered off, but kept */
+    int off_code;
     enum machine_event request;
     int request_code;
+    void (*watch)(void *arg);
+    void *watch_arg;
     /* loop's thread */
     int exit_code;
     struct err failure; /* a reset that could not load its files again */
@@ -185,6 +189,10 @@ bool machine_adopt(struct machine *m, struct device *d, struct err *e);
 const char *machine_device_name(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void machine_follow_memory(struct machine *m); /* machine_memory.c: the bus tells the vCPUs, which are there */
+
+/* machine_status.c */
+void machine_changed(struct machine *m);            /* tell who watches */
+void machine_off(struct machine *m, bool off, int code); /* the guest powered off, and the machine stays; or was reset */
 
 /* semihost.c: struct rv_host.semihost */
 bool machine_semihost(void *arg, struct rv *c);

@@ -24,6 +24,7 @@
 #include "frontend/snap_cli.h"
 #include "frontend/tty.h"
 #include "frontend/version.h"
+#include "frontend/window.h"
 
 static struct tty terminal;
 
@@ -121,7 +122,9 @@ static bool run_machine(const struct machine_config *c, int *code, struct err *e
     if (ok && s.fd < 0)
         ok = err_set(e, "signalfd: %s", strerror(errno));
     ok = ok && loop_add(machine_loop(s.machine), s.fd, LOOP_IN, signalled, &s, e);
-    if (ok)
+    if (ok && c->display.window)
+        ok = window_run(s.machine, code, e);
+    else if (ok)
         *code = machine_run(s.machine);
     if (s.fd >= 0)
         close(s.fd);

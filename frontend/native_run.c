@@ -5,6 +5,7 @@
  */
 #include "frontend/native_run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -12,6 +13,7 @@
 #include "frontend/loader.h"
 #include "frontend/native_disk.h"
 #include "frontend/native_net.h"
+#include "frontend/native_window.h"
 
 struct run_cli {
     struct machine_config *c;
@@ -50,6 +52,7 @@ STRING_OPTION(name)
 STRING_OPTION(log_file)
 STRING_OPTION(dfilter)
 FLAG_OPTION(no_reboot)
+FLAG_OPTION(no_shutdown)
 FLAG_OPTION(paused)
 FLAG_OPTION(snapshot)
 FLAG_OPTION(semihosting)
@@ -214,6 +217,31 @@ static bool run_monitor(void *ctx, const char *arg, struct err *e)
     return true;
 }
 
+static bool run_display(void *ctx, const char *arg, struct err *e)
+{
+    struct run_cli *r = ctx;
+
+    if (!strcmp(arg, "help")) {
+        config_display_help(stdout);
+        r->done = true;
+        return true;
+    }
+    return config_set_display(r->c, arg, e);
+}
+
+static bool run_window(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    return config_set_display(((struct run_cli *)ctx)->c, "window", e);
+}
+
+static bool run_full_screen(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    ((struct run_cli *)ctx)->c->display.full_screen = true;
+    return config_set_display(((struct run_cli *)ctx)->c, "window", e);
+}
+
 static bool run_log(void *ctx, const char *arg, struct err *e)
 {
     struct run_cli *r = ctx;
@@ -263,8 +291,14 @@ static const struct option_row options[] = {
     {"console", "WHERE", "mon:stdio (default: Ctrl-A h for keys), stdio, pty, unix:PATH, file:PATH, null", run_console,
      "mon:stdio|stdio|pty|null"},
     {"monitor", "WHERE", "a monitor of its own: stdio, unix:PATH,server=on, pty", run_monitor, "stdio|pty"},
+    {"Window", 0, 0, 0, 0},
+    {"window", NULL, "a window: the guest's screen, keyboard and pointer, its console and the monitor", run_window, NULL},
+    {"display", "window[,PROP=VALUE]|none", "the same, with properties; help lists them", run_display,
+     "window|sdl|none|help"},
+    {"full-screen", NULL, "a window over the whole screen", run_full_screen, NULL},
     {"Running and looking inside", 0, 0, 0, 0},
     {"no-reboot", NULL, "end when the guest resets", run_no_reboot, NULL},
+    {"no-shutdown", NULL, "stop, but stay, when the guest powers off", run_no_shutdown, NULL},
     {"paused", NULL, "start stopped", run_paused, NULL},
     {"semihosting", NULL, "semihosting calls: exit", run_semihosting, NULL},
     {"signature", "FILE", "write memory from begin_signature to end_signature at the end", run_signature, NULL},
@@ -278,7 +312,7 @@ static const struct option_row options[] = {
 
 /* What --help shows; --help all shows everything. */
 static const char *const common[] = {"cpus",   "memory",   "append",  "initrd",  "bios",   "disk", "net",  "forward",
-                                     "device", "snapshot", "console", "monitor", "engine", "cpu",  "name", NULL};
+                                     "device", "snapshot", "window", "console", "monitor", "engine", "cpu",  "name", NULL};
 
 static bool run_help(void *ctx, const char *arg, struct err *e)
 {
@@ -322,13 +356,22 @@ static bool run_file(void *ctx, const char *arg, struct err *e)
 
 static const char *first_disk(const struct machine_config *c)
 {
-    for (unsigned i = 0; i < c->devices; i++) {
+    for (unsigned i = 0; i < c->devices && c->drives && !c->initrd; i++) {
         if (c->device[i].type->kind == DEVICE_BLK)
-            return "console=ttyS0 root=/dev/vda rw";
+            return " root=/dev/vda rw";
         if (c->device[i].type->kind == DEVICE_NVME)
-            return "console=ttyS0 root=/dev/nvme0n1 rw";
+            return " root=/dev/nvme0n1 rw";
     }
-    return "console=ttyS0";
+    return "";
+}
+
+/* Where the kernel writes; the last one is where its shell is: the window's screen, when there is one. */
+static void default_append(struct machine_config *c)
+{
+    char line[80];
+
+    snprintf(line, sizeof line, "console=ttyS0%s%s", c->display.window ? " console=tty0" : "", first_disk(c));
+    c->append = config_str(c, line);
 }
 
 /* Nothing said: a NAT. --forward and --capture go to the first network. */
@@ -355,11 +398,15 @@ static bool finish(struct run_cli *r, struct err *e)
     if (!c->kernel && c->firmware == FIRMWARE_SBI && !c->loaders && !c->dumpdtb)
         return err_set(e, "%s%snothing to boot: give a kernel, or firmware with --bios",
                        r->not_kernel ? r->not_kernel : "", r->not_kernel ? ": not a kernel, and " : "");
-    if (!c->append && c->kernel && !c->initrd && c->drives)
-        c->append = first_disk(c);
-    else if (!c->append && c->kernel)
-        c->append = "console=ttyS0";
-    if (!config_chardev_spec(c, r->console ? r->console : "mon:stdio", "console", &c->serial[0], e))
+    if (!c->append && c->kernel)
+        default_append(c);
+    if (c->display.window && !native_window(c, e))
+        return false;
+    if (!r->console)
+        r->console = c->display.window ? "vc" : "mon:stdio";
+    if (!r->monitor && c->display.window && strncmp(r->console, "mon:", 4) != 0)
+        r->monitor = "vc";
+    if (!config_chardev_spec(c, r->console, "console", &c->serial[0], e))
         return err_prefix(e, "--console");
     c->serials = 1;
     if (r->monitor) {

@@ -15,7 +15,7 @@ struct qemu_cli {
     struct machine_config *c;
     const char *serial[SPECS], *monitor[SPECS], *mon[SPECS], *mon_spec[SPECS];
     unsigned serials, monitors, mons;
-    bool nodefaults, nographic, display_given, accel_given, accel_found, done, enable_kvm;
+    bool nodefaults, nographic, accel_given, accel_found, done, enable_kvm;
     const char *accel_refused, *memory_wanted;
     char memory_ids[SPECS][32];
     unsigned memories;

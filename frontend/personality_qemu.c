@@ -543,8 +543,43 @@ static bool opt_chardev(void *ctx, const char *arg, struct err *e)
 
 static bool opt_display(void *ctx, const char *arg, struct err *e)
 {
-    ((struct qemu_cli *)ctx)->display_given = true;
-    return !strcmp(arg, "none") || err_set(e, "windows are not there yet; use -nographic or -display none");
+    struct qemu_cli *q = ctx;
+
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        config_display_help(stdout);
+        q->done = true;
+        return true;
+    }
+    return config_set_display(q->c, arg, e);
+}
+
+static bool opt_full_screen(void *ctx, const char *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    ((struct qemu_cli *)ctx)->c->display.full_screen = true;
+    return true;
+}
+
+static bool not_yet_sdl(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    (void)arg;
+    return err_set(e, "QEMU dropped this word; use -display sdl");
+}
+
+static bool not_yet_vnc(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    (void)arg;
+    return err_set(e, "a VNC server is not there yet; use -display sdl");
+}
+
+static bool not_yet_spice(void *ctx, const char *arg, struct err *e)
+{
+    (void)ctx;
+    (void)arg;
+    return err_set(e, "SPICE is not there; use -display sdl");
 }
 
 /* QEMU's board does not use it either: it warns and goes on, and scripts that say -vga std get no screen. */
@@ -796,7 +831,9 @@ static const struct option_row options[] = {
     {"monitor", "WHERE", "as -serial", opt_monitor, "stdio|none|pty"},
     {"mon", "chardev=ID", "monitor on a character device", opt_mon, NULL},
     {"echr", "CODE", "escape key, a character code (default 1, Ctrl-A)", opt_echr, NULL},
-    {"display", "none", "windows are not there yet", opt_display, "none"},
+    {"display", "sdl[,PROP=VALUE]|none", "a window, with consoles in tabs; help lists the properties", opt_display,
+     "sdl|none|help"},
+    {"full-screen", NULL, "the window takes the whole screen", opt_full_screen, NULL},
     {"vga", "none|std|virtio|cirrus", "no card of these is made on this board: see -device", opt_vga,
      "none|std|virtio|cirrus|help"},
     {"parallel", "none", NULL, opt_parallel, "none"},
@@ -829,8 +866,9 @@ static const struct option_row options[] = {
     {"plugin", "FILE", NULL, not_yet, NULL},
     {"sandbox", "SPEC", NULL, not_yet, NULL},
     {"readconfig", "FILE", NULL, not_yet, NULL},
-    {"sdl", NULL, NULL, not_yet, NULL},
-    {"vnc", "WHERE", NULL, not_yet, NULL},
+    {"sdl", NULL, NULL, not_yet_sdl, NULL},
+    {"vnc", "WHERE", NULL, not_yet_vnc, NULL},
+    {"spice", "OPTIONS", NULL, not_yet_spice, NULL},
     {"version", NULL, "print the version", opt_version, NULL},
     {"help", NULL, "print this", opt_help, NULL},
     {"h", NULL, NULL, opt_help, NULL},
@@ -871,7 +909,12 @@ static bool finish_consoles(struct qemu_cli *q, struct err *e)
         stdio_taken |= c->chardev[i].kind == CHARDEV_STDIO;
     for (unsigned i = 0; i < q->monitors; i++)
         stdio_taken |= strstr(q->monitor[i], "stdio") != NULL;
-    if (!q->nodefaults && !q->display_given) { /* -nographic, and our default: there is no window to put them in */
+    if (c->display.window && !q->nographic) { /* as QEMU: what was not placed elsewhere is in the window */
+        if (!q->serials && !q->nodefaults)
+            q->serial[q->serials++] = "vc";
+        if (!q->monitors && !q->mons && !q->nodefaults)
+            q->monitor[q->monitors++] = "vc";
+    } else if (!q->nodefaults && (!c->display.given || q->nographic)) { /* our default, too: there is no window */
         if (!q->serials && !q->monitors && !q->mons && !stdio_taken)
             q->serial[q->serials++] = "mon:stdio";
         else if (!q->serials && !stdio_taken)
@@ -917,6 +960,8 @@ static bool finish(struct qemu_cli *q, struct err *e)
         return err_set(e, "-accel %s: not available for this guest; add -accel tcg", q->accel_refused);
     if (q->memory_wanted && !memory_known(q, q->memory_wanted))
         return err_set(e, "-machine memory-backend=%s: no such -object", q->memory_wanted);
+    if (q->nographic)
+        q->c->display.window = false;
     return qemu_finish_dumps(q, e) && finish_consoles(q, e) && config_finish(q->c, e);
 }
 

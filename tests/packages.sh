@@ -6,9 +6,10 @@ set -eu
 list() {
     case $1 in
     build) echo "gcc make libc6-dev libcapstone-dev libffi-dev libfdt-dev libjansson-dev libzstd-dev zlib1g-dev libdeflate-dev liblzma-dev liburing-dev libpcap-dev libpng-dev" \
-        "libfreetype-dev libfontconfig-dev fonts-dejavu-core" ;;
+        "libsdl2-dev libfreetype-dev libfontconfig-dev fonts-dejavu-core" ;;
     test) echo "libcmocka-dev libmpfr-dev libgmp-dev libvterm-dev gcc-riscv64-linux-gnu libc6-dev-riscv64-cross binutils-riscv64-linux-gnu" \
-        "iproute2 iputils-ping dnsmasq-base passt python3 time e2fsprogs fdisk qemu-utils xz-utils zstd mandoc bsdextrautils zsh" ;;
+        "iproute2 iputils-ping dnsmasq-base passt python3 time e2fsprogs fdisk qemu-utils xz-utils zstd mandoc bsdextrautils zsh" \
+        "xvfb xdotool x11-xkb-utils" ;;
     demo) echo "cpio kmod xz-utils debian-archive-keyring ca-certificates" ;;
     debian) echo "debootstrap fakeroot e2fsprogs" ;;
     fuzz) echo "clang" ;;

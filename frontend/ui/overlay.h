@@ -29,9 +29,9 @@ struct overlay_item {
 /* A list in a box in the middle, in as many columns as it takes; chosen is marked. */
 void overlay_list(struct ui *ui, struct overlay *o, const struct canvas *frame, double density,
                   const struct overlay_item *item, unsigned n, unsigned chosen);
-/* Which item is at a place of the frame; n: none. */
-unsigned overlay_list_at(struct ui *ui, const struct overlay *o, double density, const struct overlay_item *item,
-                         unsigned n, int32_t x, int32_t y);
+/* Which item is at a place of a frame so high; n: none. */
+unsigned overlay_list_at(struct ui *ui, const struct overlay *o, uint32_t height, double density,
+                         const struct overlay_item *item, unsigned n, int32_t x, int32_t y);
 void overlay_font_free(struct ui *ui);
 
 #endif

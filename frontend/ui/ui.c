@@ -409,6 +409,10 @@ static void window_do(struct ui_window *w, uint64_t now)
         w->shown_at = ui_now(w->ui);
         ui_next(w);
     }
+    if (w->ask) {
+        w->ask = false;
+        w->ui->host->ops->set_size(w->hw, w->asked_w, w->asked_h);
+    }
     if (t && w->grabbed && t->relative != w->grab_relative)
         ui_set_grab(w, true);
 }

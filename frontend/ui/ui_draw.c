@@ -43,7 +43,7 @@ static double zoom_of(const struct ui_window *w)
     return t->ops->zoom ? 1 : w->zoom;
 }
 
-/* Ask the host for a window of so much picture. */
+/* Ask the host for a window of so much picture; not at once, since its frame may be in use. */
 static void ask_size(struct ui_window *w, uint32_t pic_w, uint32_t pic_h)
 {
     uint32_t width = (uint32_t)(pic_w * w->zoom), height = (uint32_t)(pic_h * w->zoom);
@@ -51,8 +51,7 @@ static void ask_size(struct ui_window *w, uint32_t pic_w, uint32_t pic_h)
     w->asked_w = width < w->size.most_width ? width : w->size.most_width;
     w->asked_h = height < w->size.most_height ? height : w->size.most_height;
     w->person_sized = false;
-    if (w->asked_w != w->size.width || w->asked_h != w->size.height)
-        w->ui->host->ops->set_size(w->hw, w->asked_w, w->asked_h);
+    w->ask = w->asked_w != w->size.width || w->asked_h != w->size.height;
 }
 
 static bool own_canvas(struct ui_window *w, uint32_t width, uint32_t height)

@@ -170,7 +170,7 @@ void ui_menu_pointer(struct ui_window *w, const struct host_event *e)
     if (e->type != HOST_MOTION && (e->type != HOST_BUTTON || !e->down))
         return;
     build(&m, w);
-    at = overlay_list_at(w->ui, &w->menu, w->size.density, m.item, m.n, e->x, e->y);
+    at = overlay_list_at(w->ui, &w->menu, w->size.height, w->size.density, m.item, m.n, e->x, e->y);
     if (e->type == HOST_BUTTON) {
         if (at == m.n) {
             ui_menu_close(w);

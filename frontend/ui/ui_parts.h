@@ -26,6 +26,7 @@ struct ui_window {
     _Atomic bool dirty;
     bool visible, focused, full_screen, grabbed, grab_relative, person_sized;
     bool pointer_in; /* a button went down in the picture and is still down */
+    bool ask;        /* the host for the size that is */
     uint32_t asked_w, asked_h;
     uint64_t shown_at, next_at, settle_at; /* host's milliseconds; 0: never */
     uint8_t held[UI_KEYS / 8];             /* keys that are down */
@@ -48,6 +49,7 @@ struct ui {
     struct ui_hooks hooks;
     struct font *font; /* of messages; NULL until there was one */
     double font_density;
+    bool no_font;
     struct ui_window *windows; /* the main one first */
     char *message;
     char state[96];

@@ -1,0 +1,20 @@
+/* See native_window.h. */
+#include "frontend/native_window.h"
+
+#include <string.h>
+
+static bool have(const struct machine_config *c, bool (*is)(enum device_kind kind))
+{
+    for (unsigned i = 0; i < c->devices; i++)
+        if (is(c->device[i].type->kind))
+            return true;
+    return false;
+}
+
+static bool is_screen(enum device_kind k) { return k == DEVICE_GPU; }
+
+/* A screen that follows the window, a keyboard, and a pointer that need not be grabbed. */
+bool native_window(struct machine_config *c, struct err *e)
+{
+    return have(c, is_screen) || config_add_device(c, "virtio-gpu-pci", e);
+}
