@@ -102,7 +102,8 @@ check-disks:
 .PHONY: help
 help:
 	@echo "make            build build/release/guise (MODE=release|debug|asan|tsan)"
-	@echo "make demo       boot Debian's riscv64 kernel (GUEST=debian: a full system; SCRIPT=\"...\": run it and end)"
+	@echo "make demo       boot Debian's riscv64 kernel (GUEST=debian: a full system; SCRIPT=\"...\": run it and end;"
+	@echo "                DISPLAY_MODE=window: in a window)"
 	@echo "make test       install what is missing, build, pass all tests"
 	@echo "make check      the quick part of the tests: units, instructions, headers, include table"
 	@echo "make check-asan, check-tsan   the same, guest programs and boots under the sanitizers"
@@ -124,7 +125,7 @@ help:
 demo:
 	@tests/packages.sh build demo
 	@$(MAKE) --no-print-directory $(ALL_CORES) all
-	@GUISE=$(B)/guise GUEST="$(GUEST)" SCRIPT="$$SCRIPT" frontend/demo/demo.sh
+	@GUISE=$(B)/guise GUEST="$(GUEST)" DISPLAY_MODE="$(DISPLAY_MODE)" SCRIPT="$$SCRIPT" frontend/demo/demo.sh
 export SCRIPT
 
 .PHONY: test check check-asan check-tsan check-qemu

@@ -1,8 +1,6 @@
 /* See native_window.h. */
 #include "frontend/native_window.h"
 
-#include <string.h>
-
 static bool have(const struct machine_config *c, bool (*is)(enum device_kind kind))
 {
     for (unsigned i = 0; i < c->devices; i++)
@@ -11,10 +9,14 @@ static bool have(const struct machine_config *c, bool (*is)(enum device_kind kin
     return false;
 }
 
-static bool is_screen(enum device_kind k) { return k == DEVICE_GPU; }
+static bool is_screen(enum device_kind k) { return k == DEVICE_GPU || k == DEVICE_BOCHS; }
+static bool is_keyboard(enum device_kind k) { return k == DEVICE_KEYBOARD; }
+static bool is_pointer(enum device_kind k) { return k == DEVICE_TABLET || k == DEVICE_MOUSE || k == DEVICE_TOUCH; }
 
 /* A screen that follows the window, a keyboard, and a pointer that need not be grabbed. */
 bool native_window(struct machine_config *c, struct err *e)
 {
-    return have(c, is_screen) || config_add_device(c, "virtio-gpu-pci", e);
+    return (have(c, is_screen) || config_add_device(c, "virtio-gpu-pci", e)) &&
+           (have(c, is_keyboard) || config_add_device(c, "virtio-keyboard-pci", e)) &&
+           (have(c, is_pointer) || config_add_device(c, "virtio-tablet-pci", e));
 }

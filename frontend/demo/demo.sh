@@ -1,7 +1,8 @@
 #!/bin/sh
 # The demo: fetch a Debian 13 riscv64 guest with the machine's own apt, then boot it.
 #   GUISE=path of guise, GUEST= (kernel and busybox) | debian (a full system) | builtin, SCRIPT= commands to run instead of a shell,
-#   GUISE_CACHE= where downloads are kept, GUISE_MIRROR= a Debian mirror, GUISE_ARGS= more options for guise
+#   GUISE_CACHE= where downloads are kept, GUISE_MIRROR= a Debian mirror, GUISE_ARGS= more options for guise,
+#   DISPLAY_MODE=window: the guest's screen, keyboard and pointer in a window, its console and the monitor in tabs
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -47,9 +48,21 @@ done
 [ "${1:-}" != fetch ] || exit 0
 
 cpus=${CPUS:-2} memory=${MEMORY:-1G}
+window= tty=
+case ${DISPLAY_MODE:-} in
+"" | none) ;;
+window)
+    window="--window --name demo" tty=" console=tty0"
+    say "the guest is in the window: Ctrl-Alt-M there is the menu; closing it ends the emulator"
+    ;;
+*)
+    say "DISPLAY_MODE=$DISPLAY_MODE: there are window and none"
+    exit 1
+    ;;
+esac
 boot() { # boot INITRD DISK APPEND
     # shellcheck disable=SC2086
-    "$guise" run "$cache/vmlinuz" --initrd "$1" --append "console=ttyS0 $3" --disk "$2" --cpus "$cpus" --memory "$memory" ${GUISE_ARGS:-}
+    "$guise" run "$cache/vmlinuz" --initrd "$1" --append "console=ttyS0$tty $3" --disk "$2" --cpus "$cpus" --memory "$memory" $window ${GUISE_ARGS:-}
 }
 
 script_initrd() {

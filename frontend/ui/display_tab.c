@@ -32,7 +32,7 @@ struct display_tab {
 
 static void notified(void *arg) { ui_tab_wake(&((struct display_tab *)arg)->tab); }
 
-static const char no_screen[] = "This screen shows nothing yet.\nThe guest has no driver for it, or is not so far.";
+static const char no_screen[] = "No picture yet.\nThe guest has not begun to draw, or has no driver for this screen.";
 
 static void take_surface(struct display_tab *t, const struct surface *s)
 {
