@@ -9,7 +9,10 @@ static bool have(const struct machine_config *c, bool (*is)(enum device_kind kin
     return false;
 }
 
-static bool is_screen(enum device_kind k) { return k == DEVICE_GPU || k == DEVICE_BOCHS; }
+static bool is_screen(enum device_kind k)
+{
+    return k == DEVICE_GPU || k == DEVICE_BOCHS || k == DEVICE_RAMFB || k == DEVICE_SIMPLEFB;
+}
 static bool is_keyboard(enum device_kind k) { return k == DEVICE_KEYBOARD; }
 static bool is_pointer(enum device_kind k) { return k == DEVICE_TABLET || k == DEVICE_MOUSE || k == DEVICE_TOUCH; }
 

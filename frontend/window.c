@@ -13,6 +13,7 @@
 #include "frontend/machine.h"
 #include "frontend/ui/display_tab.h"
 #include "frontend/ui/sdl.h"
+#include "frontend/ui/text_tab.h"
 #include "frontend/ui/ui.h"
 
 enum { WIDTH = 1280, HEIGHT = 800, STATE_MS = 2000, STATE_MOST_MS = 16000 };
@@ -132,6 +133,21 @@ static bool add_screens(struct window *w, uint32_t width, uint32_t height, struc
     return true;
 }
 
+/* Consoles and monitors that are in the window. */
+static bool add_consoles(struct window *w, struct err *e)
+{
+    char name[64];
+    struct vc *vc;
+
+    for (unsigned i = 0; (vc = machine_vc(w->m, i, name, sizeof name)) != NULL; i++) {
+        struct ui_tab *t = text_tab_new(vc, name, e);
+
+        if (!t || !ui_add_tab(w->main, t, e))
+            return false;
+    }
+    return true;
+}
+
 static bool open_window(struct window *w, struct err *e)
 {
     const struct machine_config *c = machine_config_of(w->m);
@@ -152,7 +168,10 @@ static bool open_window(struct window *w, struct err *e)
         return err_set(e, "out of memory");
     first_size(c, &width, &height);
     w->main = ui_window_new(w->ui, width, height, e);
-    return w->main && add_screens(w, width, height, e);
+    if (!w->main || !add_screens(w, width, height, e) || !add_consoles(w, e))
+        return false;
+    return ui_has_tabs(w->main) ||
+           err_set(e, "a window, but nothing to show in it: a screen is --device virtio-gpu-pci");
 }
 
 static void *machine_thread(void *arg)

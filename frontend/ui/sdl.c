@@ -305,6 +305,8 @@ static void set_hints(struct sdl_lib *s)
         s->SetHint(hint[i][0], hint[i][1]);
 }
 
+#define NO_SCREEN "no screen for a window (DISPLAY or WAYLAND_DISPLAY say where one is)"
+
 static bool start(struct sdl_host *h, struct err *e)
 {
     struct sdl_lib *s = &h->sdl;
@@ -314,12 +316,14 @@ static bool start(struct sdl_host *h, struct err *e)
         return false;
     set_hints(s);
     if (s->InitSubSystem(SDL_INIT_VIDEO))
-        return err_set(e, "no screen for a window (DISPLAY and WAYLAND_DISPLAY say where): %s", s->GetError());
+        return err_set(e, NO_SCREEN ": %s", s->GetError());
     h->started = true;
     driver = s->GetCurrentVideoDriver();
     if (driver && !strcmp(driver, "x11")) /* a texture for what is only copied costs more, much more without a GPU */
         s->SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     h->deaf = driver && (!strcmp(driver, "dummy") || !strcmp(driver, "offscreen"));
+    if (h->deaf && !getenv("SDL_VIDEODRIVER")) /* SDL's last resort; a window that nobody can see is no window */
+        return err_set(e, NO_SCREEN ": %s", "none found");
     h->wake_event = s->RegisterEvents(1);
     h->woken = s->CreateSemaphore(0);
     s->EventState(SDL_FINGERMOTION, SDL_IGNORE); /* comes as the pointer, too */

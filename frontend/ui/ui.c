@@ -177,6 +177,8 @@ bool ui_add_tab(struct ui_window *w, struct ui_tab *t, struct err *e)
     return true;
 }
 
+bool ui_has_tabs(const struct ui_window *w) { return w->tabs; }
+
 /* A window but the main one was closed: its tabs go on in the main one. */
 static void fold_window(struct ui_window *w)
 {
@@ -236,6 +238,8 @@ void ui_set_full_screen(struct ui_window *w, bool on)
     w->full_screen = on;
     w->ui->host->ops->set_fullscreen(w->hw, on);
     w->ui->host->ops->set_grab(w->hw, on || w->grabbed, w->grab_relative);
+    w->toast_until = 0;
+    ui_redraw(w);
     if (!on)
         return;
     snprintf(text, sizeof text, "%s-F leaves full screen, %s-M opens the menu", ui_hot_name(w->ui), ui_hot_name(w->ui));
