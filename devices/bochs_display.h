@@ -1,6 +1,7 @@
 /*
  * bochs-display: a PCI display without VGA's past. Video memory in BAR 0, registers in BAR 2; no interrupt, no
- * acceleration. Linux's bochs driver and EDK2's QemuVideoDxe drive it.
+ * acceleration. Linux's bochs driver, EDK2's QemuVideoDxe and U-Boot drive it. The video memory is the bus's: who saves all
+ * RAM (bus_next_ram) saves it, the device's state is its registers.
  *
  * BAR 2: EDID at 0, VGA ports from 0x3c0 at 0x400 (only what blanks the screen), Bochs' VBE registers (16 bits each) at
  * 0x500, byte order at 0x600. Sources: QEMU docs/specs/standard-vga.rst; Bochs' VBE extensions; Linux

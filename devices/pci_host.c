@@ -267,6 +267,22 @@ void pci_host_update_bars(struct pci_host *h)
         bus_remapped(h->dev.bus, m.at[i].base, m.at[i].size);
 }
 
+bool pci_bar_shown(const struct pci_device *p, unsigned n, uint64_t *at)
+{
+    struct pci_host *h = p->host;
+    bool there = false;
+
+    pthread_rwlock_rdlock(&h->places_lock);
+    for (unsigned i = 0; i < h->places && !there; i++) {
+        there = h->place[i].bar == &p->bar[n];
+        *at = h->place[i].base;
+    }
+    pthread_rwlock_unlock(&h->places_lock);
+    if (p->bar[n].kind == PCI_BAR_IO)
+        *at -= h->c.pio.base;
+    return there;
+}
+
 /* Interrupts. */
 
 void pci_host_set_intx(struct pci_host *h, const struct pci_device *p, bool level)
@@ -381,7 +397,7 @@ static void pci_host_free(struct device *d)
 static const struct field pci_host_state[] = {PCI_FIELDS(struct pci_host, bridge), {0}};
 
 static const struct device_ops pci_host_ops = {
-    .name = "pci-host-ecam-generic",
+    .name = PCI_HOST_KIND,
     .size = PCI_ECAM_SIZE,
     .mmio = {ecam_read, ecam_write, .min_size = 1, .max_size = 4, .split = true},
     .state = pci_host_state,

@@ -32,6 +32,9 @@ struct irq *pci_host_irq(struct device *host, unsigned line); /* 0..3; the machi
 /* devfn: slot * 8 + function, or -1 for the first free slot. The host does not own p. */
 bool pci_add(struct device *host, struct pci_device *p, int devfn, struct err *e);
 struct pci_device *pci_at(struct device *host, unsigned devfn); /* NULL: empty; for `info pci` */
+/* Where BAR n answers, an address on the bus (of ports: a port). False: nowhere. Under p's lock. */
+bool pci_bar_shown(const struct pci_device *p, unsigned n, uint64_t *at);
+#define PCI_HOST_KIND "pci-host-ecam-generic" /* its ops->name */
 
 /*
  * Where MSIs go when they hit no RAM: fn returns false for an address that is not an interrupt file's. It runs with

@@ -52,6 +52,7 @@ void monitor_net_capture(struct machine *m, char *args, FILE *out);
 /* monitor_display.c: the screens */
 void monitor_info_displays(struct machine *m, char *args, FILE *out);
 void monitor_screendump(struct machine *m, char *args, FILE *out);
+void monitor_info_pci(struct machine *m, char *args, FILE *out); /* monitor_pci.c */
 /* monitor_input.c: keyboards and pointers */
 void monitor_sendkey(struct machine *m, char *args, FILE *out);
 void monitor_release_keys(struct machine *m, char *args, FILE *out);

@@ -312,6 +312,7 @@ const struct monitor_row monitor_info_rows[] = {
      info_counters},
     {"irq", NULL, "interrupt lines and the interrupt controller", info_irq},
     {"devices|qtree", "[NAME]", "the devices, or the state of one", info_devices},
+    {"pci", NULL, "PCI functions and where their BARs lie", monitor_info_pci},
     {"block", "[-v] [DISK]", "the disks: image, backing chain, policies, limits, counters", monitor_info_block},
     {"mirror", NULL, "the members of disks kept in copies", monitor_info_mirror},
     {"blockstats", NULL, "counters and latencies of the disks", monitor_info_blockstats},

@@ -293,6 +293,7 @@ static void monitor_commands(void **state)
     expect("info registers", "pc         0000000000001000");
     expect("info mtree", "0000000010000000-00000000100000ff (prio 0, i/o): serial0");
     expect("info mtree", "0000000080000000-0000000080ffffff (prio 0, ram): ram");
+    expect("info pci", "  Bus  0, device   0, function 0:\n    Host bridge: PCI device 1b36:0008\n");
     expect("info status", "VM status: running"); /* not run yet */
     expect("info version", "10.0.0 (guise");
     expect("info chardev", "n: filename=null");

@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "devices/display.h"
 #include "frontend/machine.h"
+#include "frontend/monitor.h"
 #include "frontend/personality_qemu.h"
 #include "mmu/bus.h"
 #include "tests/unit/check.h"
@@ -149,6 +150,16 @@ static void place_video(gpa at)
     CHECK(bus_write(bus, COMMAND, 2, 2));
 }
 
+static bool pci_says(const char *line)
+{
+    char text[4096] = "";
+    FILE *f = fmemopen(text, sizeof text - 1, "w");
+
+    monitor_execute(m, "info pci", f);
+    fclose(f);
+    return strstr(text, line);
+}
+
 /* Stores v to video memory and to word 0, for ever. */
 static const uint32_t count[] = {
     0x400002b7, /* lui t0, 0x40000 */
@@ -177,7 +188,10 @@ static void stores_go_nowhere_when_the_bar_has_moved(void **state)
 
     (void)state;
     start("-device bochs-display,addr=1", count, ARRAY_LEN(count));
+    CHECK(pci_says("    Display controller: PCI device 1234:1111\n"));
+    CHECK(pci_says("      BAR0: 32 bit prefetchable memory (not mapped)\n"));
     place_video(VIDEO);
+    CHECK(pci_says("      BAR0: 32 bit prefetchable memory at 0x40000000 [0x40ffffff].\n"));
     pixel = bus_ram(bus, VIDEO, 4);
     go();
     wait_for_stores(1000);
