@@ -171,9 +171,10 @@ bench-disk:
 
 .PHONY: bench-net
 bench-net:
-	@tests/packages.sh build test demo
+	@tests/packages.sh build test demo bench
 	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise tests/bench/net.sh
+	@GUISE=$(B)/guise tests/bench/net_tools.sh
 
 .PHONY: bench-screen
 bench-screen:

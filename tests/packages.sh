@@ -11,6 +11,7 @@ list() {
         "iproute2 iputils-ping dnsmasq-base passt python3 time e2fsprogs fdisk qemu-utils xz-utils zstd mandoc bsdextrautils zsh" \
         "xvfb xdotool x11-xkb-utils" ;;
     demo) echo "cpio kmod xz-utils debian-archive-keyring ca-certificates" ;;
+    bench) echo "iperf3 wrk" ;;
     debian) echo "debootstrap fakeroot e2fsprogs" ;;
     fuzz) echo "clang" ;;
     *) echo "packages.sh: no group $1" >&2; exit 1 ;;

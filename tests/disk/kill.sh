@@ -2,7 +2,7 @@
 # Kill a running guest, again and again, and look for what it said was safe.
 #   kill.sh COUNT [SEED] [FORMAT]
 # The guest has ext4 on an image and writes records with fsync, fdatasync and O_DSYNC (guest/records.c); with
-# FIO_ROOT=DIR, a riscv64 root directory with fio in it (fio_root.sh), fio verifies beside them. guise is killed at a
+# FIO_ROOT=DIR, a riscv64 root directory with fio in it (tests/guest_root.sh), fio verifies beside them. guise is killed at a
 # random moment. Then: the image check is clean or says leaks only, e2fsck finds nothing after the journal is replayed,
 # every reported record is on the disk. The same image goes on for some rounds: each start recovers from the last kill.
 . "$(dirname "$0")/../system/lib.sh"

@@ -20,7 +20,7 @@ part "$disk" fault --format qcow2 --seed "$seed" --count "${FAULTS:-100000}"
 part "$disk" fault --format vdi --seed "$seed" --count $((${FAULTS:-100000} / 50))
 part "$disk" fault --format raw --seed "$seed" --count $((${FAULTS:-100000} / 10))
 part "$disk" random --seed "$seed" --count "${SEQUENCES:-10000}"
-part "$top/tests/disk/fio_root.sh" "$cache/fio-root"
+part "$top/tests/guest_root.sh" "$cache/fio-root" fio
 FIO_ROOT=$cache/fio-root part "$top/tests/disk/kill.sh" "${KILLS:-100}" "$seed"
 [ $bad = 0 ] && echo "all disk proofs hold" || echo "a disk proof failed"
 exit $bad

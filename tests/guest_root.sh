@@ -1,13 +1,13 @@
 #!/bin/sh
-# A riscv64 root directory with Debian's fio in it and the libraries it loads: fio_root.sh DIR
+# A riscv64 root directory with programs of Debian in it and the libraries they load: guest_root.sh DIR PACKAGE...
 set -eu
 out=$1
-top=$(cd "$(dirname "$0")/../.." && pwd)
-cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
-[ ! -x "$out/usr/bin/fio" ] || exit 0
-fetch() { verb=$1; shift; "$top/frontend/demo/fetch.sh" "$cache/fio" trixie riscv64 "$verb" "$@"; }
+shift
+top=$(cd "$(dirname "$0")/.." && pwd)
+[ ! -d "$out" ] || exit 0
+fetch() { verb=$1; shift; "$top/frontend/demo/fetch.sh" "$out.apt" trixie riscv64 "$verb" "$@"; }
 fetch update >&2
-todo=fio have=
+todo=$* have=
 while [ -n "$todo" ]; do
     next=
     for p in $todo; do
@@ -26,9 +26,9 @@ done
 fetch download $have >&2
 rm -rf "$out.new"
 mkdir -p "$out.new"
-for p in "$cache"/fio/trixie-riscv64/packages/*.deb; do dpkg-deb -x "$p" "$out.new"; done
+for p in "$out.apt"/trixie-riscv64/packages/*.deb; do dpkg-deb -x "$p" "$out.new"; done
 mkdir -p "$out.new/mnt" "$out.new/dev" "$out.new/proc" "$out.new/tmp"
-rm -rf "$out.new/usr/share/doc" "$out.new/usr/share/man" "$out.new/usr/share/locale" "$cache/fio"
+rm -rf "$out.new/usr/share/doc" "$out.new/usr/share/man" "$out.new/usr/share/locale" "$out.apt"
 for l in bin sbin lib; do # merged /usr, which Debian's base-files makes
     [ -e "$out.new/$l" ] || ln -s "usr/$l" "$out.new/$l"
 done
