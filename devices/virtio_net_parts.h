@@ -74,6 +74,7 @@ enum {
     TX_TURNS = 8,        /* batches of a queue in one turn of the loop */
     TX_HEAD = 128,       /* bytes of a frame that are copied: its headers, which must not change while they are looked at */
     RX_CHAINS_MAX = 128, /* buffers of a frame */
+    RX_DESCS_MAX = 1024, /* and descriptors of them, empty ones too: a driver with more wants us to be busy */
     FLOWS = 1024,
     NO_PAIR = 0xff,
 };

@@ -31,10 +31,8 @@ static bool offloads_fit(const struct vnet *s, const struct net_frame *f)
 
 static void make_header(const struct vnet *s, const struct net_frame *f, uint8_t *h)
 {
-    static const uint8_t types[] = {[NET_GSO_TCP4] = HG_TCPV4,
-                                    [NET_GSO_TCP6] = HG_TCPV6,
-                                    [NET_GSO_UDP4] = HG_UDP_L4,
-                                    [NET_GSO_UDP6] = HG_UDP_L4};
+    static const uint8_t types[] = {
+        [NET_GSO_TCP4] = HG_TCPV4, [NET_GSO_TCP6] = HG_TCPV6, [NET_GSO_UDP4] = HG_UDP_L4, [NET_GSO_UDP6] = HG_UDP_L4};
 
     memset(h, 0, H_LEN);
     if (f->flags & NET_CSUM_PARTIAL) {
@@ -83,14 +81,16 @@ static bool take_chain(struct vnet *s, struct virtq *q, unsigned n)
 /* Chains of room for len bytes into rx[]; how many, all put back and 0 when there are too few. *room: bytes found. */
 static unsigned take_chains(struct vnet *s, struct virtq *q, uint64_t len, uint64_t *room)
 {
-    unsigned max = virtio_has(&s->v, F_MRG_RXBUF) ? RX_CHAINS_MAX : 1, n = 0;
+    unsigned max = virtio_has(&s->v, F_MRG_RXBUF) ? RX_CHAINS_MAX : 1, n = 0, looked = 0;
 
     *room = 0;
-    while (*room < len && n < max && !s->v.broken && take_chain(s, q, n))
+    while (*room < len && n < max && looked < RX_DESCS_MAX && !s->v.broken && take_chain(s, q, n)) {
+        looked += s->rx[n].looked;
         *room += s->rx[n++].in_len;
+    }
     if (*room >= len && !s->v.broken)
         return n;
-    *room = n == max ? UINT64_MAX : *room; /* more buffers would not help */
+    *room = n == max || looked >= RX_DESCS_MAX ? UINT64_MAX : *room; /* more buffers would not help */
     while (n)
         virtq_unpop(&s->rx[--n]);
     return 0;

@@ -131,6 +131,7 @@ static bool chain_add(struct virtq *q, struct virtq_chain *c, const struct desc 
     bool write = d->flags & DESC_WRITE;
     uint64_t addr = d->addr, left = d->len;
 
+    c->looked++;
     if (!write && c->nin)
         return fail(q, "a readable buffer follows a writable one");
     if (addr + left < addr)
@@ -285,7 +286,7 @@ bool virtq_pop(struct virtq *q, struct virtq_chain *c)
     struct virtq_state *st = q->st;
 
     c->q = NULL;
-    c->nout = c->nin = 0;
+    c->nout = c->nin = c->looked = 0;
     c->out_len = c->in_len = c->dirty = 0;
     if (virtq_empty(q))
         return false;

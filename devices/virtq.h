@@ -50,6 +50,7 @@ struct virtq_chain {
     uint16_t id;     /* head, or buffer id of a packed ring */
     uint16_t ndesc;  /* what it takes of in_use */
     unsigned nout, nin, cap;
+    unsigned looked; /* descriptors that were looked at, those of no bytes too: what it cost */
     uint64_t out_len, in_len; /* bytes */
     uint64_t dirty;    /* bytes at the start of `in` that may have changed though they are not reported as used */
     struct iovec *iov; /* [nout + nin]; the owner may cut it at both ends (base, len), not reorder it */

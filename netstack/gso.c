@@ -19,6 +19,7 @@ enum {
     TCP_FIN = 0x01,
     TCP_PSH = 0x08,
     TCP_CWR = 0x80,
+    SEGMENTS_MAX = 2048, /* of 64 KiB: of 36 bytes and more, Linux's smallest MSS (48) without the options */
 };
 
 bool frame_valid(const struct net_frame *f)
@@ -133,6 +134,8 @@ bool gso_parse(struct gso *g, const struct net_frame *f)
     g->size = f->gso_size;
     g->payload = f->len - g->len;
     g->count = g->payload ? (unsigned)((g->payload + g->size - 1) / g->size) : 1;
+    if (g->count > SEGMENTS_MAX)
+        return false;
     /* the lengths that the segments' headers will have must be numbers of 16 bits */
     return (g->payload < g->size ? g->payload : g->size) + g->len - g->l3 <= 65535;
 }
@@ -167,7 +170,7 @@ static void segment_tcp(const struct gso *g, unsigned i, uint8_t *tcp)
     if (i)
         tcp[13] &= (uint8_t)~TCP_CWR;
     if (i + 1 < g->count)
-        tcp[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+        tcp[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 }
 
 /* The checksum of the segment whose headers are done: here, or its pseudo-header's part for the receiver to complete. */

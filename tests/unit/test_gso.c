@@ -61,6 +61,20 @@ static void check_payload(size_t size)
     CHECK_EQ(at, m.f.len);
 }
 
+/* 65535 segments for one frame would keep everybody else waiting. */
+static void segments_smaller_than_any_mss_are_refused(void **state)
+{
+    (void)state;
+    begin(0);
+    send_gso(NET_GSO_TCP4, 4096, 1);
+    CHECK_EQ(b.count, 0);
+    send_gso(NET_GSO_UDP6, 4097, 2);
+    CHECK_EQ(b.count, 0);
+    send_gso(NET_GSO_TCP4, 72, 36);
+    CHECK_EQ(b.count, 2);
+    end();
+}
+
 static void tcp4_in_segments(void **state)
 {
     (void)state;
@@ -464,6 +478,7 @@ static void the_longest_frame_in_many_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(segments_smaller_than_any_mss_are_refused),
         cmocka_unit_test(tcp4_in_segments),
         cmocka_unit_test(fin_and_psh_last_cwr_first),
         cmocka_unit_test(sequence_numbers_and_ids_wrap),

@@ -368,6 +368,26 @@ static void a_frame_that_never_fits_does_not_stop_the_others(void **state)
     ng_end();
 }
 
+/* Buffers of a thousand descriptors each, most of them empty: a driver's that wants the device to look at as many as there are, for each frame. */
+static void a_frame_is_not_spread_over_any_number_of_descriptors(void **state)
+{
+    static struct vg_buf b[1000];
+
+    (void)state;
+    ng_begin(NG(NG_MRG_RXBUF) | NG_OFFLOADS);
+    for (unsigned i = 0; i < ARRAY_LEN(b); i++)
+        b[i] = (struct vg_buf){vg_alloc(&ng.g, 16, 8), i % 10 ? 0 : 10, true};
+    for (unsigned i = 0; i < 3; i++)
+        vg_add(&ng.rx[0], b, ARRAY_LEN(b), true);
+    vg_kick(&ng.rx[0]);
+    world_run(&ng.w);
+    CHECK(far_send(&ng.far, PKT(TCP, .dst = "10.0.2.15", .flags = T_ACK, DATA(text, 3000), .gso_size = 1000))); /* lost at once */
+    CHECK_EQ(ld16(vg_host(&ng.g, ng.rx[0].device) + 2), 0);
+    CHECK(far_send(&ng.far, PKT(TCP, .dst = "10.0.2.15", .flags = T_ACK, DATA(text, 1500), .gso_size = 1000)));
+    CHECK_EQ(ld16(vg_host(&ng.g, ng.rx[0].device) + 2), 2); /* two buffers */
+    ng_end();
+}
+
 static void a_buffer_without_room_for_the_header_stops_the_device(void **state)
 {
     static const uint32_t lens[] = {11, 1, 0};
@@ -506,6 +526,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_segmentation_reaches_a_guest_that_wants_it),
         cmocka_unit_test(without_buffers_the_sender_waits_and_is_told),
         cmocka_unit_test(a_frame_that_never_fits_does_not_stop_the_others),
+        cmocka_unit_test(a_frame_is_not_spread_over_any_number_of_descriptors),
         cmocka_unit_test(a_buffer_without_room_for_the_header_stops_the_device),
         cmocka_unit_test(frames_of_one_turn_make_one_interrupt),
         cmocka_unit_test(with_several_queues_a_flow_comes_in_where_it_goes_out),
