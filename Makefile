@@ -113,6 +113,7 @@ help:
 	@echo "make check-disks    disks lose nothing: 100,000 power cuts, 10,000 random sequences beside QEMU, 100 kills"
 	@echo "make bench      compare with QEMU and with this host, side by side"
 	@echo "make bench-nat  speed of the NAT engine alone, without a guest"
+	@echo "make bench-term  speed of consoles in the window, without one: parsing and pictures"
 	@echo "make bench-disk fio in the guest, here and on QEMU"
 	@echo "make bench-net  the guest's network through NAT, here and on QEMU"
 	@echo "make bench-screen   frames and text on the guest's screen in a window, here and on QEMU"
@@ -162,6 +163,17 @@ bench-nat:
 	@tests/packages.sh build test
 	@$(MAKE) --no-print-directory $(NAT_SPEED)
 	@$(NAT_SPEED)
+
+# The terminal alone: parsing, and frames while lines scroll.
+TERM_SPEED := $(B)/tests/bench/term_speed
+$(TERM_SPEED): $(B)/tests/bench/term_speed.o $(LIB)
+	@echo "  LINK    $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+.PHONY: bench-term
+bench-term:
+	@tests/packages.sh build
+	@$(MAKE) --no-print-directory $(TERM_SPEED)
+	@$(TERM_SPEED)
 
 .PHONY: bench-disk
 bench-disk:

@@ -288,11 +288,12 @@ static const struct option_row options[] = {
     {"capture", "FILE", "the first network's frames as pcapng, into a file or a FIFO", run_capture, NULL},
     {"device", "DRIVER[,PROP=VALUE]", "any device of the table; help lists them", run_device, "help"},
     {"snapshot", NULL, "disks keep nothing of this run", run_snapshot, NULL},
-    {"console", "WHERE", "mon:stdio (default: Ctrl-A h for keys), stdio, pty, unix:PATH, file:PATH, null", run_console,
-     "mon:stdio|stdio|pty|null"},
-    {"monitor", "WHERE", "a monitor of its own: stdio, unix:PATH,server=on, pty", run_monitor, "stdio|pty"},
+    {"console", "WHERE", "mon:stdio (default: Ctrl-A h for keys), stdio, vc, pty, unix:PATH, file:PATH, null",
+     run_console, "mon:stdio|stdio|vc|pty|null"},
+    {"monitor", "WHERE", "a monitor of its own: stdio, vc, unix:PATH,server=on, pty", run_monitor, "stdio|vc|pty"},
     {"Window", 0, 0, 0, 0},
-    {"window", NULL, "a window: the guest's screen, keyboard and pointer, its console and the monitor", run_window, NULL},
+    {"window", NULL, "a window: the guest's screen, keyboard and pointer, its console and the monitor", run_window,
+     NULL},
     {"display", "window[,PROP=VALUE]|none", "the same, with properties; help lists them", run_display,
      "window|sdl|none|help"},
     {"full-screen", NULL, "a window over the whole screen", run_full_screen, NULL},
@@ -311,8 +312,9 @@ static const struct option_row options[] = {
 };
 
 /* What --help shows; --help all shows everything. */
-static const char *const common[] = {"cpus",   "memory",   "append",  "initrd",  "bios",   "disk", "net",  "forward",
-                                     "device", "snapshot", "window", "console", "monitor", "engine", "cpu",  "name", NULL};
+static const char *const common[] = {"cpus",    "memory",  "append", "initrd",   "bios",   "disk",
+                                     "net",     "forward", "device", "snapshot", "window", "console",
+                                     "monitor", "engine",  "cpu",    "name",     NULL};
 
 static bool run_help(void *ctx, const char *arg, struct err *e)
 {
