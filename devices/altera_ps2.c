@@ -62,7 +62,11 @@ static void port_update(struct device *d)
     p->ops->sane(p->end);
     if (p->ops->kind == INPUT_KEYBOARD)
         input_leds(p->input, lights(p));
+    input_set_live(&p->handler, false);
     derive(p);
+    for (unsigned code = 0; code < INPUT_CODES; code++)
+        if (p->ops->down(p->end, code))
+            input_set_down(&p->handler, (uint16_t)code, false);
 }
 
 static void port_reset(struct device *d)

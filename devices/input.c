@@ -346,6 +346,19 @@ void input_set_live(struct input_handler *h, bool live)
     pthread_mutex_unlock(&in->lock);
 }
 
+void input_set_down(struct input_handler *h, uint16_t code, bool finger)
+{
+    struct input *in = h->input;
+    unsigned i = finger ? FINGERS + code : code;
+
+    if (!in || !h->live || i >= HOLDABLE)
+        return;
+    pthread_mutex_lock(&in->lock);
+    in->owner[i] = h;
+    held_set(&in->sent, i, true);
+    pthread_mutex_unlock(&in->lock);
+}
+
 void input_leds(struct input *in, uint32_t mask)
 {
     pthread_mutex_lock(&in->lock);

@@ -67,6 +67,11 @@ void input_register(struct input *in, struct input_handler *h); /* not live; liv
 void input_unregister(struct input_handler *h);                 /* of one that is not registered: nothing */
 /* Any thread, also with the device's lock held. false: nothing is down there any more, ups are not sent. */
 void input_set_live(struct input_handler *h, bool live);
+/*
+ * For a device whose state was restored, after input_set_live: the guest was told that this is down (code: a slot when
+ * finger). Its release finds it there; who restores a machine for a person calls input_release_all.
+ */
+void input_set_down(struct input_handler *h, uint16_t code, bool finger);
 
 /*
  * n events, the last of which is INPUT_SYN. Of more than INPUT_QUEUE that wait the oldest groups are dropped whole, but

@@ -41,6 +41,7 @@ struct ps2_ops {
     void (*poll)(void *s, struct ps2_queue *out, uint64_t now); /* there may be room again, or next has come */
     uint64_t (*next)(const void *s);                            /* when to poll without need; CLOCK_NEVER */
     bool (*live)(const void *s);                                /* the host wants to hear of it */
+    bool (*down)(const void *s, unsigned code);                 /* the host was told that it is */
     void (*sane)(void *s);                                      /* after restore: indices are put right */
 };
 

@@ -302,6 +302,11 @@ static void keyboard_write(void *s, struct ps2_queue *out, uint8_t byte, uint64_
 
 static bool keyboard_live(const void *s) { return ((const struct ps2_keyboard *)s)->scanning; }
 
+static bool keyboard_down(const void *s, unsigned code)
+{
+    return code < PS2_KEYS && get(((const struct ps2_keyboard *)s)->down, code);
+}
+
 static void keyboard_sane(void *s)
 {
     struct ps2_keyboard *k = s;
@@ -323,5 +328,6 @@ const struct ps2_ops ps2_keyboard_ops = {
     .poll = keyboard_poll,
     .next = keyboard_next,
     .live = keyboard_live,
+    .down = keyboard_down,
     .sane = keyboard_sane,
 };

@@ -264,6 +264,11 @@ static uint64_t mouse_next(const void *s)
     return CLOCK_NEVER;
 }
 
+static bool mouse_down(const void *s, unsigned code)
+{
+    return code >= BTN_LEFT && code <= BTN_EXTRA && ((const struct ps2_mouse *)s)->buttons >> (code - BTN_LEFT) & 1;
+}
+
 static void mouse_sane(void *s)
 {
     struct ps2_mouse *m = s;
@@ -284,5 +289,6 @@ const struct ps2_ops ps2_mouse_ops = {
     .poll = mouse_poll,
     .next = mouse_next,
     .live = mouse_live,
+    .down = mouse_down,
     .sane = mouse_sane,
 };

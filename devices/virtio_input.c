@@ -187,6 +187,22 @@ static void vinput_reset(struct virtio_dev *v)
     memset(v->config, 0, C_LEN);
 }
 
+/* The hub hears what the restored guest was told, so that releases come here. */
+static void restore_down(struct vinput *d)
+{
+    bool touch = d->handler.kind == INPUT_TOUCH;
+
+    input_set_live(&d->handler, false);
+    input_set_live(&d->handler, virtio_running(&d->v));
+    for (unsigned i = 0; i < INPUT_CODES && !touch; i++)
+        if (d->told.held[i / 64] >> (i % 64) & 1)
+            input_set_down(&d->handler, (uint16_t)i, false);
+    for (unsigned i = 0; i < INPUT_SLOTS && touch; i++)
+        if (d->told.fingers >> i & 1)
+            input_set_down(&d->handler, (uint16_t)(!i && d->told.mouse_finger ? BTN_LEFT : i),
+                           i || !d->told.mouse_finger);
+}
+
 /* After restore: a snapshot comes from outside. */
 static void vinput_update(struct device *dev)
 {
@@ -202,7 +218,7 @@ static void vinput_update(struct device *dev)
     answer(d);
     if (d->handler.kind == INPUT_KEYBOARD)
         input_leds(d->input, d->leds);
-    input_set_live(&d->handler, virtio_running(&d->v));
+    restore_down(d);
 }
 
 static void vinput_free(struct device *dev)

@@ -264,6 +264,7 @@ static void state_survives_save_and_restore(void **state)
     CHECK_EQ(input_leds_get(p.in), 7);
     CHECK(input_has(p.in, INPUT_KEYBOARD));
     CHECK_STR(ps2_key(&p, KEY_C, true), "21");
+    CHECK_STR(ps2_key(&p, KEY_A, false), "f0 1c"); /* pressed before */
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)

@@ -241,6 +241,7 @@ static void state_survives_save_and_restore(void **state)
     dev_check_save_restore(p.port);
     CHECK(input_has(p.in, INPUT_MOUSE));
     CHECK_STR(ps2_read(&p), "09 00 00 00 09 07 00 00");
+    CHECK_STR(button(BTN_LEFT, false), "08 00 00 00");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)

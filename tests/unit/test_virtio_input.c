@@ -480,10 +480,43 @@ static void state_survives_save_and_restore(void **state)
     CHECK(device_restore(&v->dev, image, n, &e));
     CHECK_EQ(input_leds_get(in), 2);
     CHECK(input_has(in, INPUT_KEYBOARD));
-    give(2);
+    give(4);
     CHECK_STR(next(), "1/30/0");
+    CHECK_STR(next(), "0/0/0");
     free(image);
     end();
+}
+
+static void what_is_down_in_a_restored_guest_can_be_released(void **state)
+{
+    static const enum input_kind kinds[] = {INPUT_KEYBOARD, INPUT_TOUCH, INPUT_TOUCH};
+    static const struct input_event down[] = {{.type = INPUT_KEY, .code = KEY_A, .value = 1},
+                                              {.type = INPUT_TOUCH_POINT, .code = 2, .value = 1},
+                                              {.type = INPUT_BUTTON, .code = BTN_LEFT, .value = 1}};
+    static const char *const up[] = {"1/30/0", "3/47/2", "3/47/0"};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        size_t n;
+        void *image;
+        struct err e;
+
+        begin(kinds[i]);
+        give(32);
+        send(&down[i], 1);
+        while (*next())
+            ;
+        n = device_state_size(&v->dev);
+        image = malloc(n);
+        device_save(&v->dev, image);
+        device_reset(&v->dev); /* another process would begin so */
+        CHECK(device_restore(&v->dev, image, n, &e));
+        input_release_all(in);
+        loop_poll(loop);
+        CHECK_STR(next(), up[i]);
+        free(image);
+        end();
+    }
 }
 
 static void an_impossible_serial_is_refused(void **state)
@@ -518,6 +551,7 @@ int main(void)
         cmocka_unit_test(fingers_have_slots_and_ids_from_touch_to_lift),
         cmocka_unit_test(a_mouse_is_one_finger_and_a_lift_is_never_lost),
         cmocka_unit_test(state_survives_save_and_restore),
+        cmocka_unit_test(what_is_down_in_a_restored_guest_can_be_released),
         cmocka_unit_test(an_impossible_serial_is_refused),
     };
 
