@@ -12,6 +12,7 @@
 #include "devices/display.h"
 #include "frontend/machine.h"
 #include "frontend/ui/display_tab.h"
+#include "frontend/ui/panel.h"
 #include "frontend/ui/sdl.h"
 #include "frontend/ui/text_tab.h"
 #include "frontend/ui/ui.h"
@@ -148,6 +149,14 @@ static bool add_consoles(struct window *w, struct err *e)
     return true;
 }
 
+/* Last, and in the main window: what the machine counts. */
+static bool add_panel(struct window *w, struct err *e)
+{
+    struct ui_tab *t = panel_new(machine_counters(w->m), e);
+
+    return t && ui_add_tab(w->main, t, e);
+}
+
 static bool open_window(struct window *w, struct err *e)
 {
     const struct machine_config *c = machine_config_of(w->m);
@@ -170,8 +179,9 @@ static bool open_window(struct window *w, struct err *e)
     w->main = ui_window_new(w->ui, width, height, e);
     if (!w->main || !add_screens(w, width, height, e) || !add_consoles(w, e))
         return false;
-    return ui_has_tabs(w->main) ||
-           err_set(e, "a window, but nothing to show in it: a screen is --device virtio-gpu-pci");
+    if (!ui_has_tabs(w->main))
+        return err_set(e, "a window, but nothing to show in it: a screen is --device virtio-gpu-pci");
+    return add_panel(w, e);
 }
 
 static void *machine_thread(void *arg)
