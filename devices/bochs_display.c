@@ -222,6 +222,7 @@ static void bochs_update(struct device *d)
     pci_update(&b->pci);
     monitor_update(b);
     screen_update(b);
+    framebuffer_touch(&b->fb);
 }
 
 static void bochs_free(struct device *d)

@@ -65,12 +65,14 @@ static void damage(struct framebuffer *f, size_t from, size_t to)
     display_damage(f->display, 0, (uint32_t)first, f->shown.width, (uint32_t)(last - first));
 }
 
+void framebuffer_touch(struct framebuffer *f) { display_damage(f->display, 0, 0, f->shown.width, f->shown.height); }
+
 void framebuffer_refresh(struct framebuffer *f)
 {
     if (!f->shown.data)
         return;
     if (!f->news) { /* there was no memory to watch it with */
-        display_damage(f->display, 0, 0, f->shown.width, f->shown.height);
+        framebuffer_touch(f);
         return;
     }
     if (!bus_watch_take(f->bus, &f->watch, f->news))

@@ -25,6 +25,7 @@ struct framebuffer { /* zeroed but for bus and display; read only outside */
  */
 bool framebuffer_show(struct framebuffer *f, const struct region *ram, uint64_t off, const struct surface *s);
 void framebuffer_dark(struct framebuffer *f);
+void framebuffer_touch(struct framebuffer *f);   /* all of it may have changed: after restore */
 void framebuffer_refresh(struct framebuffer *f); /* for display_ops.refresh, under the device's lock */
 void framebuffer_fini(struct framebuffer *f);    /* frees the display too */
 

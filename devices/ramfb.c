@@ -55,18 +55,23 @@ static bool show(struct ramfb *r)
     return framebuffer_show(&r->fb, ram, addr - ram->base, &s);
 }
 
-static void ramfb_update(struct device *d)
+static void screen_update(struct ramfb *r)
 {
     static const uint8_t none[RAMFB_CONFIG];
-    struct ramfb *r = (struct ramfb *)d;
 
     if (show(r))
         return;
     framebuffer_dark(&r->fb);
     if (memcmp(r->config, none, sizeof none))
-        log_guest(d, "%" PRIu32 "x%" PRIu32 " of format 0x%08" PRIx32 " at 0x%" PRIx64 " cannot be shown",
+        log_guest(&r->dev, "%" PRIu32 "x%" PRIu32 " of format 0x%08" PRIx32 " at 0x%" PRIx64 " cannot be shown",
                   ld32be(r->config + AT_WIDTH), ld32be(r->config + AT_HEIGHT), ld32be(r->config + AT_FOURCC),
                   ld64be(r->config + AT_ADDR));
+}
+
+static void ramfb_update(struct device *d)
+{
+    screen_update((struct ramfb *)d);
+    framebuffer_touch(&((struct ramfb *)d)->fb);
 }
 
 /* Under fw_cfg's lock. */
@@ -78,7 +83,7 @@ static void config_written(void *arg, const void *data, uint32_t off, uint32_t l
     (void)len;
     device_lock(r);
     memcpy(r->config, data, sizeof r->config);
-    ramfb_update(&r->dev);
+    screen_update(r);
     device_unlock(r);
 }
 

@@ -23,6 +23,8 @@ static void simplefb_reset(struct device *d)
     bus_ram_written(d->bus, s->ram, s->off, len);
 }
 
+static void simplefb_update(struct device *d) { framebuffer_touch(&((struct simplefb *)d)->fb); }
+
 static void screen_refresh(void *dev)
 {
     struct simplefb *s = dev;
@@ -51,6 +53,7 @@ static const struct device_ops simplefb_ops = {
     .name = "simple-framebuffer",
     .state = simplefb_state,
     .reset = simplefb_reset,
+    .update = simplefb_update,
     .free = simplefb_free,
 };
 

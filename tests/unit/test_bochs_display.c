@@ -305,6 +305,11 @@ static void reset_is_dark_and_restore_shows_again(void **state)
     CHECK(u.has_surface);
     CHECK_EQ(u.surface.width, 640);
     CHECK(u.surface.format == PIXEL_BGRX8888);
+    look();
+    CHECK(!look());
+    CHECK(device_restore(&p->dev, image, n, &err)); /* its memory may be another now */
+    CHECK(look());
+    CHECK_EQ(u.rect[0].h, 480);
 }
 
 static void the_picture_stays_while_the_bar_moves(void **state)
