@@ -98,6 +98,26 @@ static struct net_host *tap(const struct net_env *env, const struct net_config *
     return net_host_tap(env, n->name, n->bridge, e);
 }
 
+/* The user's program has set the tap up; the other takes it down again. */
+static bool run_script(struct net_link *l, struct err *e)
+{
+    const struct net_config *n = l->config;
+
+    if (n->mode == NET_TAP && n->script && *n->script && !net_host_tap_script(l->host, n->script, e))
+        return false;
+    l->scripted = n->mode == NET_TAP && n->downscript && *n->downscript;
+    return true;
+}
+
+static void run_downscript(struct net_link *l)
+{
+    struct err e;
+
+    if (l->scripted && !net_host_tap_script(l->host, l->config->downscript, &e))
+        fprintf(stderr, "%s: %s\n", l->config->id, e.msg);
+    l->scripted = false;
+}
+
 /* -netdev socket,fd=N does not say which kind of socket it is. */
 static bool is_datagram(int fd)
 {
@@ -135,10 +155,7 @@ static bool forwards(struct net_link *l, struct err *e)
     for (unsigned i = 0; i < n->forwards; i++)
         if (!net_link_forward(l, &n->forward[i].f, true, &why)) /* QEMU's words: tools look for them */
             return err_set(e, "Could not set up host forwarding rule '%s': %s", n->forward[i].text, why.msg);
-    for (unsigned i = 0; i < n->guestfwds; i++)
-        if (!nat_guestfwd_add(l->nat, n->guestfwd[i].addr, n->guestfwd[i].port, n->guestfwd[i].target, e))
-            return err_prefix(e, "guestfwd=%s", n->guestfwd[i].text);
-    return true;
+    return l->segment || nat_guestfwd_add_all(l->nat, n->guestfwd, n->guestfwds, e);
 }
 
 bool net_link_forward(struct net_link *l, const struct nat_forward *f, bool add, struct err *e)
@@ -193,6 +210,8 @@ static bool open_host(struct machine *m, struct net_link *l, const struct net_en
     l->host = host_of(m, env, n, e);
     if (!l->host)
         return false;
+    if (!run_script(l, e))
+        return false;
     l->port = net_host_port(l->host);
     return (!n->dhcp && !n->forwards) || stand_beside(l, env, e);
 }
@@ -208,6 +227,8 @@ static bool open_segment(struct machine *m, struct net_link *l, const struct net
                                .isolated = n->isolated,
                                .nat = n->nat,
                                .dhcp = n->dhcp,
+                               .guestfwd = n->guestfwd,
+                               .guestfwds = n->guestfwds,
                                .tap = n->tap};
 
     mac_on(m, n->id, c.mac);
@@ -373,8 +394,10 @@ void machine_close_nets(struct machine *m)
             nat_free(l->nat);
         if (l->segment)
             segment_leave(l->segment);
-        if (l->host)
+        if (l->host) {
+            run_downscript(l);
             net_host_free(l->host);
+        }
     }
     for (unsigned i = 0; i < m->config->nets; i++)
         if (m->net[i].owns_sw)

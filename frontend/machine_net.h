@@ -20,6 +20,7 @@ struct net_link {
     struct net_port *sw_port[3]; /* ports of sw that are ours */
     struct net_cable *inner[2];  /* between sw, nat and host */
     bool owns_sw;
+    bool scripted; /* downscript is to be run */
     struct net_port *port;   /* where an adapter is plugged in */
     struct net_cable *cable; /* end 0 the adapter's or a hub's, end 1 `port`; NULL: nothing is plugged in */
     const char *adapter;     /* name of the device at end 0; NULL: none, or a hub */

@@ -44,12 +44,6 @@ struct net_forward_config {
     const char *text; /* as given, for messages */
 };
 
-struct net_guestfwd_config {
-    struct net_addr addr;
-    uint16_t port;
-    const char *target, *text;
-};
-
 struct net_capture_config {
     const char *id; /* of -object filter-dump; NULL: capture= */
     struct net_capture_options o;
@@ -67,10 +61,11 @@ struct net_config {
     unsigned searches;
     struct net_forward_config *forward;
     unsigned forwards;
-    struct net_guestfwd_config *guestfwd;
+    struct nat_guestfwd *guestfwd;
     unsigned guestfwds;
 
     const char *bridge, *helper, *tap; /* TAP, BRIDGE, HOSTONLY */
+    const char *script, *downscript;   /* TAP: run with the interface's name; NULL or "": none */
     int fd;                            /* TAP, STREAM, DGRAM: -1, none */
     const char *spare_fds;             /* TAP: "4:5", other queues of fd, to be closed */
     struct net_stream_options stream;
@@ -166,6 +161,8 @@ NET_KEY_SETTER(impair_jitter);
 NET_KEY_SETTER(impair_rate);
 NET_KEY_SETTER(impair_seed);
 NET_KEY_SETTER(tap);
+NET_KEY_SETTER(script);
+NET_KEY_SETTER(downscript);
 NET_KEY_SETTER(helper);
 NET_KEY_SETTER(fd);
 NET_KEY_SETTER(reconnect_ms);

@@ -209,7 +209,7 @@ SET(hostfwd) { return add_forward(c, n, value, true, e); }
 
 SET(guestfwd)
 {
-    struct net_guestfwd_config g = {0};
+    struct nat_guestfwd g = {0};
     const char *target;
 
     if (!n->guestfwd)
@@ -300,6 +300,21 @@ SET_IMPAIR(seed)
 /* --- the host's side --- */
 
 SET_STRING(tap, tap)
+
+SET(script)
+{
+    (void)e;
+    n->script = strcmp(value, "no") != 0 ? config_str(c, value) : "";
+    return true;
+}
+
+SET(downscript)
+{
+    (void)e;
+    n->downscript = strcmp(value, "no") != 0 ? config_str(c, value) : "";
+    return true;
+}
+
 SET_STRING(helper, helper)
 
 SET(fd)

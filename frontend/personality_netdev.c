@@ -1,5 +1,6 @@
 /* The types of QEMU's -netdev and their keys (QEMU qapi/net.json). */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "frontend/net_words.h"
@@ -71,14 +72,6 @@ static const struct net_key user_keys[] = {
 SET_STRING(name, name)
 SET_STRING(bridge, bridge)
 
-SET(script)
-{
-    (void)c;
-    (void)n;
-    return !*value || !strcmp(value, "no") ||
-           err_set(e, "script=%s: scripts are not run; set the interface up beforehand and say script=no", value);
-}
-
 SET(vhost)
 {
     bool on;
@@ -109,14 +102,30 @@ SET(fds)
 
 static const struct net_key tap_keys[] = {
     KEY("ifname", set_name),       KEY("fd", net_set_fd),
-    KEY("fds", set_fds),           KEY("script", set_script),
-    KEY("downscript", set_script), KEY("br", set_bridge),
+    KEY("fds", set_fds),           KEY("script", net_set_script),
+    KEY("downscript", net_set_downscript), KEY("br", set_bridge),
     KEY("helper", net_set_helper), KEY("queues", net_set_queues),
     KEY("vhost", set_vhost),       KEY("vhostforce", set_vhost),
     KEY("vhostfd", set_vhostfd),   KEY("vhostfds", set_vhostfd),
     KEY("sndbuf", no_effect),      KEY("vnet_hdr", no_effect),
     KEY("poll-us", no_effect),     {0},
 };
+
+/* QEMU runs these unless it is told otherwise, for interfaces that it opens itself; where they are not there, so be it. */
+static bool tap_check(struct machine_config *c, struct net_config *n, struct err *e)
+{
+    static const char up[] = "/etc/qemu-ifup", down[] = "/etc/qemu-ifdown";
+    bool opens = n->fd < 0 && !n->helper && !n->bridge;
+
+    (void)c;
+    if (!opens && ((n->script && *n->script) || (n->downscript && *n->downscript)))
+        return err_set(e, "script= and downscript= are for taps that are opened by name, not with fd=, br= or helper=");
+    if (opens && !n->script && !access(up, X_OK))
+        n->script = up;
+    if (opens && !n->downscript && !access(down, X_OK))
+        n->downscript = down;
+    return true;
+}
 
 static const struct net_key bridge_keys[] = {KEY("br", set_bridge), KEY("helper", net_set_helper), {0}};
 
@@ -361,7 +370,7 @@ static bool hub_prepare(struct net_config *n, const struct keyvals *k, struct er
 
 const struct qemu_netdev_type qemu_netdev_types[] = {
     {"user", NET_NAT, user_keys, NULL, NULL},
-    {"tap", NET_TAP, tap_keys, NULL, NULL},
+    {"tap", NET_TAP, tap_keys, NULL, tap_check},
     {"bridge", NET_BRIDGE, bridge_keys, NULL, bridge_check},
     {"socket", NET_STREAM, socket_keys, socket_prepare, NULL},
     {"stream", NET_STREAM, stream_keys, stream_prepare, NULL},

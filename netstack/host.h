@@ -30,6 +30,11 @@ struct net_host *net_host_pcap(const struct net_env *env, const char *ifname, co
  * bridge, NULL: none. With IFF_VNET_HDR: segmentation and checksums pass.
  */
 struct net_host *net_host_tap(const struct net_env *env, const char *ifname, const char *bridge, struct err *e);
+/*
+ * A user's program for a tap: path, with the interface's name as its argument, is run and waited for. QEMU's words on
+ * failure: tools look for them.
+ */
+bool net_host_tap_script(struct net_host *tap, const char *path, struct err *e);
 struct net_host *net_host_tap_fd(const struct net_env *env, int fd, struct err *e);
 /* qemu-bridge-helper or another that passes a tap's descriptor over a unix socket: COMMAND --br=BRIDGE --fd=N --use-vnet. */
 struct net_host *net_host_helper(const struct net_env *env, const char *helper, const char *bridge, struct err *e);

@@ -94,6 +94,22 @@ int tap_open(const char *ifname, const char *bridge, char *name, struct err *e)
     return -1;
 }
 
+/* --- the user's program ------------------------------------------------------------------------------------------- */
+
+bool net_host_tap_script(struct net_host *tap, const char *path, struct err *e)
+{
+    char *argv[] = {(char *)(uintptr_t)path, (char *)(uintptr_t)net_host_port(tap)->name, NULL};
+    int r, status = 0;
+    pid_t pid;
+
+    r = posix_spawn(&pid, path, NULL, NULL, argv, environ);
+    if (r)
+        return err_set(e, "could not launch network script %s: %s", path, strerror(r));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return !status || err_set(e, "network script %s failed with status %d", path, status);
+}
+
 /* --- a helper ----------------------------------------------------------------------------------------------------- */
 
 /* The descriptor sent over the socket, -1: none was, or the other end has gone. */

@@ -82,6 +82,12 @@ bool nat_forward_same_host(const struct nat_forward *a,
  * "cmd:COMMAND", a program run for each with the connection as its standard input and output.
  */
 bool nat_guestfwd_add(struct nat *n, struct net_addr addr, uint16_t port, const char *target, struct err *e);
+struct nat_guestfwd {
+    struct net_addr addr;
+    uint16_t port;
+    const char *target, *text; /* text: as the user gave it, for messages */
+};
+bool nat_guestfwd_add_all(struct nat *n, const struct nat_guestfwd *list, unsigned count, struct err *e);
 
 /*
  * Text for people: addresses, leases, forwards, flows (state, both ends, bytes, age), counters. flows: each flow too.

@@ -170,6 +170,14 @@ static int spawn(const char *command, int fd)
     return error;
 }
 
+bool nat_guestfwd_add_all(struct nat *n, const struct nat_guestfwd *list, unsigned count, struct err *e)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!nat_guestfwd_add(n, list[i].addr, list[i].port, list[i].target, e))
+            return err_prefix(e, "guestfwd=%s", list[i].text);
+    return true;
+}
+
 /* The program's end of the pair is blocking, as programs expect it. */
 static int open_command(struct nat *n, const struct guestfwd *g)
 {

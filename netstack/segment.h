@@ -34,6 +34,8 @@ struct segment_config {
      */
     struct nat_config nat;
     bool dhcp;
+    const struct nat_guestfwd *guestfwd; /* NAT: of the gateway, likewise */
+    unsigned guestfwds;
     /*
      * HOSTONLY: the host's interface: made by someone else for this user; its address, if it has one, is the network's.
      * NULL: guise-NAME, made where this user may, with nat.host as its address (the servers take the next one); where

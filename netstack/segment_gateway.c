@@ -108,7 +108,8 @@ static bool add_nat(struct gateway *g, struct segment *s, struct err *e)
     if (!settings(g, s, &c, e))
         return false;
     g->nat = nat_new(&s->env, &c, e);
-    if (!g->nat || !plug_in(&g->nat_plug, &s->env, g->sw, nat_port(g->nat), false, e))
+    if (!g->nat || !nat_guestfwd_add_all(g->nat, s->c.guestfwd, s->c.guestfwds, e) ||
+        !plug_in(&g->nat_plug, &s->env, g->sw, nat_port(g->nat), false, e))
         return false;
     net_switch_set_gateway(g->sw, g->nat_plug.port);
     return true;

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from guests import DIR, Guest, done, ok
+from guests import DIR, KERNEL, QEMU, Guest, done, ok
 
 NEAR, FAR = os.environ["NEAR"], os.environ["FAR"]
 WEB = "import http.server, os; os.chdir(%r); http.server.ThreadingHTTPServer(('', 80), http.server.SimpleHTTPRequestHandler).serve_forever()"
@@ -84,6 +84,27 @@ def on_the_far_network(name, net, far, mac):
     return g
 
 
+def scripts():
+    """A tap's own programs, in QEMU's words."""
+    log = os.path.join(DIR, "scripts")
+    path = {}
+    for name, text in (("up", f'echo "up $1 $(cat /sys/class/net/$1/carrier)" >>{log}; ip link set "$1" master br0'),
+                       ("down", f'echo "down $1 $(echo $(ls /sys/class/net/br0/brif))" >>{log}'), ("bad", "exit 3")):
+        path[name] = os.path.join(DIR, name)
+        with open(path[name], "w") as f:
+            f.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(path[name], 0o755)
+    run = lambda net: subprocess.run(inside(NEAR, QEMU, "-machine", "virt", "-m", "64M", "-S", "-display", "none", "-serial", "null", "-monitor",
+                                            "stdio", "-kernel", KERNEL, "-device", "virtio-net-pci,netdev=n", "-netdev", f"tap,id=n,ifname=tap7,{net}"),
+                                     input="quit\n", capture_output=True, text=True, timeout=120)
+    out = run(f"script={path['up']},downscript={path['down']}")
+    said = open(log).read().splitlines() if os.path.exists(log) else [""]
+    ok(out.returncode == 0 and said[0].startswith("up tap7") and said[1:] == ["down tap7 tap7 v0"],
+       "tap: script= and downscript= are run with the interface's name", (out, said))
+    out = run(f"script={path['bad']},downscript=no")
+    ok(out.returncode == 1 and f"network script {path['bad']} failed with status 768" in out.stderr, "tap: a script that fails ends it", out)
+
+
 def main():
     far = Far()
     g = on_the_far_network("bridge by libpcap", "bridge:v0", far, "52:54:00:0a:00:01")
@@ -109,6 +130,7 @@ def main():
     text = fetch(NEAR, f"http://{address(g)}/f")
     ok("of-the-guest" in text, "tap on a bridge: and this host the guest", text)
     ok(g.close() and h.close(), "tap on a bridge: the machines end well", g.text + h.text)
+    scripts()
     far.end()
 
 

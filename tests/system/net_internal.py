@@ -147,7 +147,7 @@ def line_of(text, name):
 
 def shared():
     """Two guests of two namespaces behind one NAT, with names; and on a host-only network of the first's namespace."""
-    a = guest(NS[0], "one", "natnet:lab", "hostonly:den")
+    a = guest(NS[0], "one", "natnet:lab,guestfwd=10.0.2.100:7-cmd:echo of-the-command", "hostonly:den")
     a.boot()  # it has both switches, and the host's interface is in its namespace
     b = guest(NS[1], "two", "natnet:lab", "hostonly:den")
     b.boot()
@@ -156,6 +156,8 @@ def shared():
     for g, name in ((a, "two"), (b, "one")):
         text, code = g.run(f"ping -c 1 -W 5 {name}.guise")
         ok(code == 0 and "1 packets received" in text, f"natnet: a guest reaches the other as {name}.guise", text)
+    text, _ = b.run("nc -w 5 10.0.2.100 7 </dev/null")
+    ok("of-the-command" in text, "natnet: guestfwd= of the one with the switch, for all guests", text)
     text, _ = a.run("ip addr")
     text2, _ = b.run("ip addr")
     ok("10.0.2.15/24" in text and "10.0.2.16/24" in text2, "natnet: both have addresses", text + text2)
