@@ -13,8 +13,11 @@ static bool is_screen(enum device_kind k)
 {
     return k == DEVICE_GPU || k == DEVICE_BOCHS || k == DEVICE_RAMFB || k == DEVICE_SIMPLEFB;
 }
-static bool is_keyboard(enum device_kind k) { return k == DEVICE_KEYBOARD; }
-static bool is_pointer(enum device_kind k) { return k == DEVICE_TABLET || k == DEVICE_MOUSE || k == DEVICE_TOUCH; }
+static bool is_keyboard(enum device_kind k) { return k == DEVICE_KEYBOARD || k == DEVICE_PS2_KEYBOARD; }
+static bool is_pointer(enum device_kind k)
+{
+    return k == DEVICE_TABLET || k == DEVICE_MOUSE || k == DEVICE_TOUCH || k == DEVICE_PS2_MOUSE;
+}
 
 /* A screen that follows the window, a keyboard, and a pointer that need not be grabbed. */
 bool native_window(struct machine_config *c, struct err *e)
