@@ -54,12 +54,27 @@ static void gpu_notify(struct virtio_dev *v, unsigned queue)
         virtio_later(v, queue);
 }
 
+static void tell_modes(struct gpu *g)
+{
+    st32(g->v.config + C_EVENTS_READ, ld32(g->v.config + C_EVENTS_READ) | EVENT_DISPLAY);
+    virtio_config_changed(&g->v);
+}
+
+/*
+ * Linux clears the event after it has asked and set its screens up. What changed in the meantime would be lost by that, so it
+ * is told again.
+ */
 static void gpu_config_written(struct virtio_dev *v, unsigned off, unsigned len)
 {
+    struct gpu *g = (struct gpu *)v;
+    uint32_t clear = ld32(v->config + C_EVENTS_CLEAR);
+
     (void)off;
     (void)len;
-    st32(v->config + C_EVENTS_READ, ld32(v->config + C_EVENTS_READ) & ~ld32(v->config + C_EVENTS_CLEAR));
+    st32(v->config + C_EVENTS_READ, ld32(v->config + C_EVENTS_READ) & ~clear);
     st32(v->config + C_EVENTS_CLEAR, 0);
+    if (clear & EVENT_DISPLAY && g->unread)
+        tell_modes(g);
 }
 
 /* --- monitors --- */
@@ -67,6 +82,15 @@ static void gpu_config_written(struct virtio_dev *v, unsigned off, unsigned len)
 static uint32_t within(uint32_t side)
 {
     return side < GPU_SIDE_MIN ? GPU_SIDE_MIN : side > DISPLAY_MAX ? DISPLAY_MAX : side;
+}
+
+void gpu_set_mode(struct gpu *g, unsigned nr, const struct gpu_mode *m)
+{
+    if (!memcmp(m, &g->mode[nr], sizeof *m))
+        return;
+    g->mode[nr] = *m;
+    g->unread = true;
+    tell_modes(g);
 }
 
 /* A size from a viewer, through the gate. The first monitor is never unplugged: a machine has a screen. */
@@ -85,11 +109,7 @@ static void size_arrived(void *arg, const void *data, size_t len)
     if (!w[1] || !w[2])
         want = (struct gpu_mode){0};
     device_lock(g);
-    if (memcmp(&want, &g->mode[w[0]], sizeof want)) {
-        g->mode[w[0]] = want;
-        st32(g->v.config + C_EVENTS_READ, ld32(g->v.config + C_EVENTS_READ) | EVENT_DISPLAY);
-        virtio_config_changed(&g->v);
-    }
+    gpu_set_mode(g, w[0], &want);
     device_unlock(g);
 }
 
@@ -204,13 +224,10 @@ static void gpu_info(struct device *d, void (*line)(void *arg, const char *text)
 }
 
 static const struct field gpu_state[] = {
-    VIRTIO_FIELDS(struct gpu, v),
-    FIELD_ARRAY(struct gpu, res, GPU_RES_MAX),
-    FIELD(struct gpu, scanout),
-    FIELD_KEEP(struct gpu, mode),
-    FIELD(struct gpu, pieces),
-    FIELD_KEEP(struct gpu, piece),
-    {0},
+    VIRTIO_FIELDS(struct gpu, v),  FIELD_ARRAY(struct gpu, res, GPU_RES_MAX),
+    FIELD(struct gpu, scanout),    FIELD_KEEP(struct gpu, mode),
+    FIELD(struct gpu, unread),     FIELD(struct gpu, pieces),
+    FIELD_KEEP(struct gpu, piece), {0},
 };
 
 static const struct device_ops gpu_dev_ops = {

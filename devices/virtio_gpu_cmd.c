@@ -44,6 +44,7 @@ static uint32_t get_display_info(struct gpu *g, struct gpu_call *c)
         st32(p + 16, g->mode[i].width != 0);
         x += g->mode[i].width;
     }
+    g->unread = false;
     c->len = GPU_HEADER + DISPLAY_ONE * VIRTIO_GPU_SCANOUTS_MAX;
     return GPU_OK_DISPLAY_INFO;
 }
@@ -91,6 +92,9 @@ static uint32_t resource_unref(struct gpu *g, struct gpu_call *c)
     for (unsigned i = 0; i < g->scanouts; i++)
         if (g->scanout[i].resource == r->id)
             gpu_scanout_off(g, i);
+    for (unsigned i = 0; i < g->scanouts; i++)
+        if (g->scanout[i].whole == r->id)
+            g->scanout[i].whole = 0;
     gpu_res_free(g, r);
     return GPU_OK;
 }
@@ -172,6 +176,28 @@ void gpu_scanout_show(struct gpu *g, unsigned nr)
     show_cursor(g, nr);
 }
 
+/*
+ * A guest whose picture cannot shrink (Linux's text console) answers a smaller monitor by showing the upper left of what it
+ * showed whole before, and its last lines are lost. The viewer can scale, so the monitor gets the picture's size back.
+ * Pictures that are larger than their monitor from the beginning, or that several monitors share, are left alone.
+ */
+static void give_size_back(struct gpu *g, unsigned nr, const struct gpu_res *r)
+{
+    struct gpu_scanout *s = &g->scanout[nr];
+    struct gpu_mode m = g->mode[nr];
+
+    if (s->r.w == r->width && s->r.h == r->height)
+        s->whole = r->id;
+    for (unsigned i = 0; i < g->scanouts; i++)
+        if (i != nr && g->scanout[i].resource)
+            return;
+    if (s->whole != r->id || s->r.x || s->r.y || !m.width || r->width < m.width || r->height < m.height)
+        return;
+    m.width = r->width;
+    m.height = r->height;
+    gpu_set_mode(g, nr, &m);
+}
+
 static uint32_t set_scanout(struct gpu *g, struct gpu_call *c)
 {
     struct gpu_scanout want = {.resource = field(c, 44), .r = rect_at(c, 24)}, *s;
@@ -193,6 +219,7 @@ static uint32_t set_scanout(struct gpu *g, struct gpu_call *c)
     s->resource = want.resource;
     s->r = want.r;
     show_surface(g, nr);
+    give_size_back(g, nr, gpu_res_find(g, want.resource));
     return GPU_OK;
 }
 

@@ -43,6 +43,7 @@ struct gpu_res {
 struct gpu_scanout {
     uint32_t resource; /* 0: off */
     struct gpu_rect r; /* what is shown of it */
+    uint32_t whole;    /* the last one that was shown whole, or 0 */
     uint32_t cursor, hot_x, hot_y;
     int32_t cursor_x, cursor_y;
 };
@@ -75,6 +76,7 @@ struct gpu {
     struct gpu_res res[GPU_RES_MAX];
     struct gpu_scanout scanout[VIRTIO_GPU_SCANOUTS_MAX];
     struct gpu_mode mode[VIRTIO_GPU_SCANOUTS_MAX];
+    bool unread;     /* mode changed since the guest asked for it */
     uint32_t pieces; /* taken of piece */
     struct gpu_piece piece[GPU_PIECES_MAX];
 };
@@ -89,6 +91,7 @@ struct gpu_call {
 /* virtio_gpu_cmd.c: execute g->chain; false: there was no whole command in it. */
 bool gpu_execute(struct gpu *g, bool cursor_queue, struct gpu_call *c);
 void gpu_scanout_off(struct gpu *g, unsigned nr);
+void gpu_set_mode(struct gpu *g, unsigned nr, const struct gpu_mode *m); /* virtio_gpu.c: another monitor there */
 void gpu_scanout_show(struct gpu *g, unsigned nr); /* what scanout[nr] says, which may be nonsense: then it is off */
 
 /* virtio_gpu_res.c: each returns an answer. */

@@ -139,13 +139,15 @@ def hot_keys(g):
 
 
 def resize(g):
-    """Debian's console keeps its size, but its driver learns of the new one."""
-    for size in ((1000, 700), (1402, 871), (1280, 800)):
-        tool("windowsize", "--sync", g.window, *size)
-        text = wait_for(lambda: (lambda t: t if t.split()[:1] == ["%dx%d" % size] else "")(
-            g.run("echo detect >/sys/class/drm/card0-Virtual-1/status; head -n 1 /sys/class/drm/card0-Virtual-1/modes")[0]))
-        ok(text, "the guest is told of a window of %dx%d" % size)
-    ok(wait_for(g.shows), "and its picture is there", x.size(g.window))
+    """Debian's console keeps its size, but its driver learns of a larger one. A smaller one would cut the console."""
+    first = "echo detect >/sys/class/drm/card0-Virtual-1/status; head -n 1 /sys/class/drm/card0-Virtual-1/modes"
+    tool("windowsize", "--sync", g.window, 1402, 871)
+    ok(wait_for(lambda: g.run(first)[0].split()[:1] == ["1402x871"]), "the guest is told of a larger window")
+    tool("windowsize", "--sync", g.window, 1000, 700)
+    whole = wait_for(lambda: g.run(first)[0].split()[:1] == ["1280x800"] and g.dump()[:2] == (1280, 800))
+    ok(whole and x.size(g.window) == (1000, 700), "a smaller window shows the console whole", (x.size(g.window), g.dump()[:2]))
+    tool("windowsize", "--sync", g.window, 1280, 800)
+    ok(wait_for(g.shows), "and as it was in a window as it was", x.size(g.window))
 
 
 def states(g):

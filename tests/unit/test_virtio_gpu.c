@@ -444,13 +444,16 @@ static void a_resized_window_becomes_a_monitor_of_that_size(void **state)
     CHECK(vg_rd(&g, 0x0fc) != generation);
     CHECK_EQ(vg_rd(&g, 0x100), 1);
     vg_wr(&g, 0x064, 2);
-    vg_wr(&g, 0x104, 1);
-    CHECK_EQ(vg_rd(&g, 0x100), 0);
-    CHECK_EQ(vg_rd(&g, 0x104), 0);
+    vg_wr(&g, 0x104, 1); /* who has not asked is told again: Linux clears last, and would miss the last of two */
+    CHECK_EQ(vg_rd(&g, 0x100), 1);
+    CHECK_EQ(vg_rd(&g, 0x060), 2);
     SEND(GET_DISPLAY_INFO, 0);
     CHECK_EQ(answer(24 + 8), 1600);
     CHECK_EQ(answer(24 + 12), 900);
     CHECK_EQ(answer(24 + 24), 1600); /* the second one moves */
+    vg_wr(&g, 0x104, 1);
+    CHECK_EQ(vg_rd(&g, 0x100), 0);
+    CHECK_EQ(vg_rd(&g, 0x104), 0);
     SEND(GET_EDID, 0, 0);
     dtd = vg_host(&g, resp) + 32 + 54;
     CHECK_EQ(dtd[2] | (dtd[4] & 0xf0) << 4, 1600);
@@ -464,6 +467,36 @@ static void a_resized_window_becomes_a_monitor_of_that_size(void **state)
     CHECK_EQ(vg_rd(&g, 0x100), 1);
     SEND(GET_DISPLAY_INFO, 0);
     CHECK_EQ(answer(24 + 24 + 16), 0);
+    end();
+}
+
+/* Linux's text console has one picture for ever; what it does not show of it nobody can read. */
+static void a_picture_that_cannot_shrink_gets_its_monitor_back(void **state)
+{
+    (void)state;
+    begin((struct virtio_gpu_options){.max_outputs = 2});
+    picture(5, XRGB, 64, 64);
+    picture(6, XRGB, 64, 32);
+    CHECK_EQ(SEND(SET_SCANOUT, 0, 0, 64, 64, 0, 5), OK);
+    display_wants_size(virtio_gpu_display(v, 0), 64, 32, 20, 10);
+    SEND(GET_DISPLAY_INFO, 0);
+    CHECK_EQ(vg_rd(&g, 0x100), 1);
+    vg_wr(&g, 0x104, 1);
+    CHECK_EQ(SEND(SET_SCANOUT, 0, 0, 0, 0, 0, 0), OK); /* off, as DRM does in between */
+    CHECK_EQ(SEND(SET_SCANOUT, 0, 0, 64, 32, 0, 5), OK);
+    CHECK_EQ(vg_rd(&g, 0x100), 1);
+    SEND(GET_DISPLAY_INFO, 0);
+    CHECK_EQ(answer(24 + 8), 64);
+    CHECK_EQ(answer(24 + 12), 64);
+    display_wants_size(virtio_gpu_display(v, 0), 64, 32, 20, 10);
+    SEND(GET_DISPLAY_INFO, 0);
+    vg_wr(&g, 0x104, 1);
+    CHECK_EQ(SEND(SET_SCANOUT, 0, 0, 64, 32, 0, 6), OK); /* another picture, of that size: it follows */
+    CHECK_EQ(SEND(SET_SCANOUT, 0, 0, 32, 32, 0, 6),
+             OK); /* and then shows less of it, on a monitor that is not smaller */
+    CHECK_EQ(SEND(SET_SCANOUT, 0, 0, 32, 32, 1, 6), OK); /* a picture that monitors share */
+    CHECK_EQ(SEND(SET_SCANOUT, 0, 0, 16, 16, 0, 6), OK);
+    CHECK_EQ(vg_rd(&g, 0x100), 0);
     end();
 }
 
@@ -664,6 +697,7 @@ int main(void)
         cmocka_unit_test(a_cursor_is_set_and_moved),
         cmocka_unit_test(straight_and_opaque_cursors_stay_as_they_are),
         cmocka_unit_test(a_resized_window_becomes_a_monitor_of_that_size),
+        cmocka_unit_test(a_picture_that_cannot_shrink_gets_its_monitor_back),
         cmocka_unit_test(a_reset_keeps_the_monitor_and_nothing_else),
         cmocka_unit_test(what_was_saved_is_shown_again),
         cmocka_unit_test(memory_is_bounded),
