@@ -17,7 +17,7 @@
 #include "frontend/ui/text_tab.h"
 #include "frontend/ui/ui.h"
 
-enum { WIDTH = 1280, HEIGHT = 800, STATE_MS = 2000, STATE_MOST_MS = 16000 };
+enum { WIDTH = 1280, HEIGHT = 800, STATE_MS = 2000, STATE_MOST_MS = 16000, GREETING_MS = 6000 };
 
 struct window {
     struct machine *m;
@@ -157,6 +157,23 @@ static bool add_panel(struct window *w, struct err *e)
     return t && ui_add_tab(w->main, t, e);
 }
 
+/* For who has never been here. */
+static void greet(struct window *w)
+{
+    static const char *const hot[] = {
+        [GRAB_CTRL_ALT] = "Ctrl-Alt", [GRAB_RIGHT_CTRL] = "Right Ctrl", [GRAB_SHIFT_CTRL_ALT] = "Shift-Ctrl-Alt"};
+    const char *keys = hot[machine_config_of(w->m)->display.keys];
+    unsigned tabs = ui_tabs(w->main);
+    char text[128];
+
+    if (tabs > 1)
+        snprintf(text, sizeof text, "%s-M: menu    %s-1 to %u: screens, consoles, monitor", keys, keys,
+                 tabs < 9 ? tabs : 9);
+    else
+        snprintf(text, sizeof text, "%s-M: menu", keys);
+    ui_toast(w->main, text, GREETING_MS);
+}
+
 static bool open_window(struct window *w, struct err *e)
 {
     const struct machine_config *c = machine_config_of(w->m);
@@ -179,9 +196,12 @@ static bool open_window(struct window *w, struct err *e)
     w->main = ui_window_new(w->ui, width, height, e);
     if (!w->main || !add_screens(w, width, height, e) || !add_consoles(w, e))
         return false;
-    if (!ui_has_tabs(w->main))
+    if (!ui_tabs(w->main))
         return err_set(e, "a window, but nothing to show in it: a screen is --device virtio-gpu-pci");
-    return add_panel(w, e);
+    if (!add_panel(w, e))
+        return false;
+    greet(w);
+    return true;
 }
 
 static void *machine_thread(void *arg)

@@ -177,7 +177,7 @@ bool ui_add_tab(struct ui_window *w, struct ui_tab *t, struct err *e)
     return true;
 }
 
-bool ui_has_tabs(const struct ui_window *w) { return w->tabs; }
+unsigned ui_tabs(const struct ui_window *w) { return w->tabs; }
 
 /* A window but the main one was closed: its tabs go on in the main one. */
 static void fold_window(struct ui_window *w)

@@ -41,7 +41,7 @@ void ui_free(struct ui *ui); /* its windows and their tabs too; not the host */
 struct ui_window *ui_window_new(struct ui *ui, uint32_t width, uint32_t height, struct err *e);
 /* Add a tab; the first one is shown. The window owns it, also when this fails. */
 bool ui_add_tab(struct ui_window *w, struct ui_tab *t, struct err *e);
-bool ui_has_tabs(const struct ui_window *w);
+unsigned ui_tabs(const struct ui_window *w);
 
 /* "running - 412 MIPS", for the titles. */
 void ui_set_state(struct ui *ui, const char *state);
