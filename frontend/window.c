@@ -167,7 +167,7 @@ static void greet(struct window *w)
     char text[128];
 
     if (tabs > 1)
-        snprintf(text, sizeof text, "%s-M: menu    %s-1 to %u: screens, consoles, monitor", keys, keys,
+        snprintf(text, sizeof text, "%s-M: menu    %s-1 to %u: screens, consoles, counters", keys, keys,
                  tabs < 9 ? tabs : 9);
     else
         snprintf(text, sizeof text, "%s-M: menu", keys);
