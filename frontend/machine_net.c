@@ -81,7 +81,7 @@ static struct net_host *adapter(struct machine *m, const struct net_env *env, co
     if (n->helper || n->bridge || is_bridge(n->name))
         return bridge_tap(env, n, e);
     mac_on(m, n->id, mac);
-    h = net_host_pcap(env, n->name, mac, &limits, e);
+    h = net_host_pcap(env, n->name, mac, n->mac_nat, &limits, e);
     if (h && *limits)
         fprintf(stderr, "%s: %s: %s\n", m->config->program, n->id, limits);
     return h;

@@ -151,6 +151,8 @@ static const struct net_key keys[] = {
      "hostonly: the host's interface (default guise-NAME)"},
     {"helper", NET_MODE(NET_BRIDGE), net_set_helper, "helper=COMMAND",
      "bridge: gives a tap (default qemu-bridge-helper)"},
+    {"mac-nat", NET_MODE(NET_BRIDGE), net_set_mac_nat, "mac-nat=on|off",
+     "bridge: the guest behind the adapter's MAC (default on Wi-Fi)"},
     {"script", NET_MODE(NET_TAP), net_set_script, "script=FILE, downscript=FILE",
      "tap: run with the interface's name at start and at the end"},
     {"downscript", NET_MODE(NET_TAP), net_set_downscript, NULL, NULL},

@@ -66,6 +66,7 @@ struct net_config {
 
     const char *bridge, *helper, *tap; /* TAP, BRIDGE, HOSTONLY */
     const char *script, *downscript;   /* TAP: run with the interface's name; NULL or "": none */
+    enum net_mac_nat mac_nat;          /* BRIDGE by libpcap */
     int fd;                            /* TAP, STREAM, DGRAM: -1, none */
     const char *spare_fds;             /* TAP: "4:5", other queues of fd, to be closed */
     struct net_stream_options stream;
@@ -161,6 +162,7 @@ NET_KEY_SETTER(impair_jitter);
 NET_KEY_SETTER(impair_rate);
 NET_KEY_SETTER(impair_seed);
 NET_KEY_SETTER(tap);
+NET_KEY_SETTER(mac_nat);
 NET_KEY_SETTER(script);
 NET_KEY_SETTER(downscript);
 NET_KEY_SETTER(helper);

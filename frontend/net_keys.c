@@ -301,6 +301,17 @@ SET_IMPAIR(seed)
 
 SET_STRING(tap, tap)
 
+SET(mac_nat)
+{
+    bool on;
+
+    (void)c;
+    if (!parse_bool(value, &on))
+        return err_set(e, "mac-nat=%s: expected on or off", value);
+    n->mac_nat = on ? NET_MAC_NAT_ON : NET_MAC_NAT_OFF;
+    return true;
+}
+
 SET(script)
 {
     (void)e;

@@ -17,14 +17,16 @@ void net_host_free(struct net_host *h); /* its port is unplugged */
 struct net_port *net_host_port(struct net_host *h);
 void net_host_info(const struct net_host *h, FILE *out);
 
+enum net_mac_nat { NET_MAC_NAT_AUTO, NET_MAC_NAT_ON, NET_MAC_NAT_OFF }; /* auto: on Wi-Fi adapters */
 /*
  * bridge:IF on an ordinary adapter, by libpcap: a kernel filter for the guest's addresses (those its frames showed, and mac)
  * and group frames, promiscuous only if the guest's MAC is not the adapter's own and the adapter needs it. What a host
  * would have left undone in frames it sends to itself (checksums, segmentation) is repaired.
+ * With MAC NAT (mac_nat.h) the guest is behind the adapter's address instead.
  * *limits: text for the person: what cannot work here (Wi-Fi, host to guest), "" for nothing.
  */
 struct net_host *net_host_pcap(const struct net_env *env, const char *ifname, const uint8_t mac[ETH_ALEN],
-                               const char **limits, struct err *e);
+                               enum net_mac_nat nat, const char **limits, struct err *e);
 /*
  * tap: ifname NULL or with %d: the kernel names it; made if it is not there and this user may; bridge: joined to that
  * bridge, NULL: none. With IFF_VNET_HDR: segmentation and checksums pass.

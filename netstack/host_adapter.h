@@ -29,7 +29,7 @@ bool host_adapter_master(const char *name, char *out, size_t size);
 /* false with e set: there is none such, or a guest cannot be put on it whoever asks. */
 bool host_adapter_usable(const char *name, struct err *e);
 /* What will not work for a guest that is put on it by libpcap: sentences for people, "" for nothing. */
-void host_adapter_limits(const char *name, char *out, size_t size);
+void host_adapter_limits(const char *name, bool mac_nat, char *out, size_t size); /* mac_nat: on Wi-Fi (mac_nat.h) */
 /* A request of netdevice(7) about name, which is put into *r. false with errno set. */
 bool host_adapter_ioctl(unsigned long what, const char *name, struct ifreq *r);
 /* The file /sys/class/net/NAME/FILE's first line. false: there is none. */

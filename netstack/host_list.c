@@ -80,7 +80,7 @@ struct row {
     char name[IFNAMSIZ], state[16], mac[20], master[IFNAMSIZ + 1];
     enum adapter_kind kind;
     uint32_t mtu;
-    char pcap[TEXT], tap[TEXT], bridge[TEXT], limits[512];
+    char pcap[TEXT], tap[TEXT], bridge[TEXT], limits[768];
     bool has_tap, has_bridge; /* these ways make sense for it */
 };
 
@@ -144,7 +144,7 @@ static void fill(struct row *r, const char *name, const struct rights *may)
     if (r->has_bridge)
         say_bridge(r, may);
     if (!strcmp(r->pcap, "yes"))
-        host_adapter_limits(name, r->limits, sizeof r->limits);
+        host_adapter_limits(name, true, r->limits, sizeof r->limits);
 }
 
 /* The addresses of name, one after the other: each(arg, "10.0.0.1/24"). */

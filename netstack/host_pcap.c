@@ -6,6 +6,8 @@
  * so that a busy network costs a guest nothing; with more than MACS_MAX addresses (a bridge in the guest) it passes all.
  * The adapter is told these addresses by packet(7) memberships: one that can filter several does, one that cannot is put
  * into promiscuous mode by the kernel. An adapter that goes away is tried again each second.
+ * With MAC NAT frames leave with the adapter's own address, and the filter passes group frames and those for the IP addresses
+ * that the guest was seen to use; the adapter is not told anything.
  * Source: pcap(3pcap), packet(7).
  */
 #include "netstack/host_int.h"
@@ -21,6 +23,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "netstack/host_adapter.h"
+#include "netstack/mac_nat.h"
 
 enum { MACS_MAX = 16, SNAPLEN = 262144, KERNEL_BUFFER = 16 << 20 /* 64 KiB a frame where the adapter joins them */ };
 
@@ -34,8 +37,12 @@ struct adapter {
     const u_char *data;
     size_t len; /* of the frame that was read last */
     uint64_t damaged;
-    char limits[512];
+    bool behind; /* MAC NAT */
+    struct mac_nat nat;
+    uint64_t changes; /* of nat, that the filter has */
+    char limits[768];
     uint8_t linear[NET_FRAME_MAX];
+    uint8_t in[NET_FRAME_MAX]; /* MAC NAT: the frame that was read last, while it is handed on */
 };
 
 /* --- addresses ---------------------------------------------------------------------------------------------------- */
@@ -46,6 +53,18 @@ static const char *mac_text(const uint8_t *m, char buf[18])
     return buf;
 }
 
+/* "(ether multicast or (ether dst A and (arp or udp dst port 68 or ip dst host X or ...))) and not ether src A" */
+static void nat_filter_text(const struct adapter *a, FILE *f)
+{
+    char mac[18], ip[NET_ADDR_TEXT];
+
+    mac_text(a->nat.mac, mac);
+    fprintf(f, "(ether multicast or (ether dst %s and (arp or udp dst port 68", mac);
+    for (unsigned i = 0; i < a->nat.count; i++)
+        fprintf(f, " or %sdst host %s", net_addr_is4(&a->nat.entry[i].ip) ? "ip " : "ip6 ", net_addr_text(&a->nat.entry[i].ip, ip));
+    fprintf(f, "))) and not ether src %s", mac);
+}
+
 /* "(ether multicast or ether dst A or ...) and not (ether src A or ...)": a frame of its own that comes back is no news. */
 static void filter_text(const struct adapter *a, char *out, size_t size)
 {
@@ -54,6 +73,11 @@ static void filter_text(const struct adapter *a, char *out, size_t size)
 
     if (!f) {
         out[0] = 0;
+        return;
+    }
+    if (a->behind) {
+        nat_filter_text(a, f);
+        fclose(f);
         return;
     }
     fprintf(f, "(ether multicast");
@@ -88,7 +112,7 @@ static void take(const struct adapter *a, const uint8_t *mac)
 
 static void set_filter(struct adapter *a)
 {
-    char text[2048] = "";
+    char text[4096] = "";
     struct bpf_program program;
 
     if (a->macs <= MACS_MAX)
@@ -147,6 +171,14 @@ static bool activate(pcap_t *p, const char *name, struct err *e)
     return true;
 }
 
+static void own_mac(struct adapter *a)
+{
+    struct ifreq r = {0};
+
+    if (host_adapter_ioctl(SIOCGIFHWADDR, a->h.name, &r))
+        memcpy(a->nat.mac, r.ifr_hwaddr.sa_data, ETH_ALEN);
+}
+
 static bool adapter_open(struct adapter *a, struct err *e)
 {
     char error[PCAP_ERRBUF_SIZE] = "";
@@ -161,8 +193,9 @@ static bool adapter_open(struct adapter *a, struct err *e)
         a->index = if_nametoindex(a->h.name);
         timer_arm(&a->look, clock_now(a->h.env.clock) + NS_PER_SEC);
         membership(a, PACKET_MR_ALLMULTI, NULL);
-        for (unsigned i = 0; i < a->macs && i < MACS_MAX; i++)
+        for (unsigned i = 0; i < a->macs && i < MACS_MAX && !a->behind; i++)
             take(a, a->mac[i]);
+        own_mac(a);
         if (a->macs > MACS_MAX)
             membership(a, PACKET_MR_PROMISC, NULL);
         set_filter(a);
@@ -213,6 +246,12 @@ static bool deliver(struct adapter *a)
     struct iovec iov = {(void *)(uintptr_t)a->data, a->len};
     struct net_frame f = {.iov = &iov, .iovcnt = 1, .len = a->len};
 
+    if (a->behind) {
+        memcpy(a->in, a->data, a->len);
+        iov.iov_base = a->in;
+        if (!mac_nat_in(&a->nat, a->in, a->len))
+            return true;
+    }
     if (!host_repair(&f, a->h.port.mtu)) {
         a->damaged++;
         return true;
@@ -268,8 +307,18 @@ static bool adapter_receive(struct net_port *p, const struct net_frame *f)
         a->h.lost++;
         return true;
     }
-    learn(a, src);
-    data = packet_at(&pk, 0, f->len, a->linear);
+    if (a->behind) {
+        packet_copy(&pk, 0, a->linear, f->len);
+        data = a->linear;
+        mac_nat_out(&a->nat, a->linear, f->len);
+        if (a->nat.changes != a->changes) {
+            a->changes = a->nat.changes;
+            set_filter(a);
+        }
+    } else {
+        learn(a, src);
+        data = packet_at(&pk, 0, f->len, a->linear);
+    }
     if (data && pcap_inject(a->pcap, data, f->len) >= 0)
         return true;
     if (data && errno == EAGAIN)
@@ -295,6 +344,8 @@ static void adapter_info(const struct net_host *h, FILE *out)
     char mac[18];
 
     fprintf(out, "%s", a->pcap ? "open" : "away");
+    if (a->behind)
+        fprintf(out, ", behind its own address, %u IP addresses", a->nat.count);
     if (a->macs > MACS_MAX)
         fprintf(out, ", all addresses");
     for (unsigned i = 0; i < a->macs && i < MACS_MAX; i++)
@@ -312,7 +363,7 @@ static const struct host_kind adapter_kind = {
 };
 
 struct net_host *net_host_pcap(const struct net_env *env, const char *ifname, const uint8_t mac[ETH_ALEN],
-                               const char **limits, struct err *e)
+                               enum net_mac_nat nat, const char **limits, struct err *e)
 {
     struct adapter *a = calloc(1, sizeof *a);
 
@@ -322,7 +373,9 @@ struct net_host *net_host_pcap(const struct net_env *env, const char *ifname, co
     }
     host_init(&a->h, env, &adapter_kind, ifname, -1);
     timer_init(&a->look, env->clock, look_after, a);
+    a->behind = nat == NET_MAC_NAT_ON || (nat == NET_MAC_NAT_AUTO && host_adapter_kind(ifname) == ADAPTER_WIFI);
     if (mac) {
+        memcpy(a->nat.last, mac, ETH_ALEN);
         memcpy(a->mac[0], mac, ETH_ALEN);
         a->macs = 1;
     }
@@ -331,7 +384,7 @@ struct net_host *net_host_pcap(const struct net_env *env, const char *ifname, co
         err_prefix(e, "bridge:%s", ifname);
         return NULL;
     }
-    host_adapter_limits(ifname, a->limits, sizeof a->limits);
+    host_adapter_limits(ifname, nat != NET_MAC_NAT_OFF, a->limits, sizeof a->limits);
     *limits = a->limits;
     return &a->h;
 }

@@ -42,7 +42,7 @@ static struct net_host *open_port(char *spec, struct err *e)
         return net_host_helper(&env, name, spec ? spec : "br0", e);
     if (strcmp(kind, "pcap"))
         return net_host_stream(&env, &s, e);
-    h = net_host_pcap(&env, name, NULL, &limits, e);
+    h = net_host_pcap(&env, name, NULL, NET_MAC_NAT_AUTO, &limits, e);
     if (h)
         fprintf(stderr, "limits: %s\n", limits);
     return h;

@@ -22,6 +22,10 @@ def call(ns, *command):
     return out.returncode, out.stdout + out.stderr
 
 
+def open_in(ns, *command):
+    return call(ns, *command)[1]
+
+
 def fetch(ns, url):
     return call(ns, sys.executable, "-c", f"import urllib.request as u; print(u.urlopen({url!r}, timeout=20).read())")[1]
 
@@ -115,6 +119,14 @@ def main():
     text, code = g.run(f"wget -T 20 -q -O - http://server.far.example/f | md5sum; ping -c 1 -W 5 {theirs}")
     ok(theirs and theirs != address(g) and far.sum in text, "bridge by libpcap: a second guest has an address of its own", theirs)
     ok(g.close() and h.close(), "bridge by libpcap: the machines end well", g.text + h.text)
+
+    g = on_the_far_network("behind the adapter's MAC", "bridge:v0,mac-nat=on", far, "52:54:00:0a:00:05")
+    own = open_in(NEAR, "cat", "/sys/class/net/v0/address").strip()
+    known = open_in(FAR, "ip", "neigh", "show", "dev", "v1")
+    mine = [line for line in known.splitlines() if line.startswith(address(g) + " ") or "fe80::5054:ff:fe0a:5" in line]
+    ok(mine and all(own in line for line in mine), "behind the adapter's MAC: it is the only one that the far side knows", known)
+    ok("promiscuity 0" in open_in(NEAR, "ip", "-d", "link", "show", "v0"), "behind the adapter's MAC: which is not promiscuous for it")
+    ok(g.close(), "behind the adapter's MAC: the machine ends well", g.text)
 
     for command in ("ip link add br0 type bridge", "ip link set v0 master br0", "ip addr add 10.9.0.2/24 dev br0", "ip link set br0 up"):
         code, text = call(NEAR, *command.split())
