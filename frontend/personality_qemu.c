@@ -962,6 +962,8 @@ static bool finish(struct qemu_cli *q, struct err *e)
         return err_set(e, "-machine memory-backend=%s: no such -object", q->memory_wanted);
     if (q->nographic)
         q->c->display.window = false;
+    else if (q->c->display.full_screen && !q->c->display.given)
+        q->c->display.window = true;
     return qemu_finish_dumps(q, e) && finish_consoles(q, e) && config_finish(q->c, e);
 }
 

@@ -73,6 +73,8 @@ static struct host_window *window_new(struct host *host, const char *title, uint
         return NULL;
     }
     h->sdl.GetDisplayUsableBounds(0, &room);
+    room.w = room.w * 98 / 100; /* a frame and a title have room too */
+    room.h = room.h * 93 / 100;
     width = (uint32_t)(width * density) < (uint32_t)room.w ? (uint32_t)(width * density) : (uint32_t)room.w;
     height = (uint32_t)(height * density) < (uint32_t)room.h ? (uint32_t)(height * density) : (uint32_t)room.h;
     w->host = h;

@@ -303,7 +303,6 @@ static void focus_lost(struct ui_window *w)
     w->focused = false;
     memset(w->held, 0, sizeof w->held);
     memset(w->ours, 0, sizeof w->ours);
-    w->buttons = 0;
 }
 
 static void focus_came(struct ui_window *w)
@@ -365,15 +364,10 @@ static void event(struct ui *ui, const struct host_event *e)
 {
     struct ui_window *w = e->window ? window_of(ui, e->window) : NULL;
 
-    if (e->type == HOST_WAKE) {
-        atomic_store(&ui->woken, false);
-        if (atomic_exchange(&ui->poked, false) && ui->hooks.tick)
-            ui->tick_at = ui_now(ui);
-    } else if (e->type == HOST_QUIT && ui->windows) {
+    if (e->type == HOST_QUIT && ui->windows)
         close_window(ui->windows);
-    } else if (w) {
+    else if (w)
         window_event(w, e);
-    }
 }
 
 /* --- what is due --- */
@@ -459,6 +453,10 @@ bool ui_turn(struct ui *ui, int ms)
         for (unsigned i = 0; i < BURST && ui->host->ops->next(ui->host, 0, &e); i++)
             event(ui, &e);
     }
+    atomic_store(&ui->woken,
+                 false); /* before what is due is looked at: who wakes from here on is heard the next time */
+    if (atomic_exchange(&ui->poked, false) && ui->hooks.tick)
+        ui->tick_at = ui_now(ui);
     do_due(ui);
     return !atomic_load(&ui->stop);
 }

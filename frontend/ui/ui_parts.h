@@ -25,13 +25,11 @@ struct ui_window {
     bool all;          /* draw everything */
     _Atomic bool dirty;
     bool visible, focused, full_screen, grabbed, grab_relative, person_sized;
-    bool pointer_in; /* a button went down in the picture and is still down */
     bool ask;        /* the host for the size that is */
     uint32_t asked_w, asked_h;
     uint64_t shown_at, next_at, settle_at; /* host's milliseconds; 0: never */
     uint8_t held[UI_KEYS / 8];             /* keys that are down */
     uint8_t ours[UI_KEYS / 8];             /* of these: the tab did not hear of it */
-    unsigned buttons;
     struct overlay toast, message, menu;
     char toast_text[160];
     uint64_t toast_until;

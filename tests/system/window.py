@@ -2,6 +2,7 @@
 """The window, as a person uses it: keys and pointer into the guest, its picture out of it. TAP; see guests.py."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -222,6 +223,17 @@ def headless():
     ok(r.returncode == 1 and "no screen for a window" in r.stderr, "without a screen it says so", r.stderr)
 
 
+def server_gone():
+    """The last test: nothing has a window after it."""
+    g = Windowed("--append", "console=ttyS0 quiet", "--disk", "disk.qcow2,format=qcow2", name="last")
+    g.run("cd /; (while :; do dd if=/dev/zero of=/dev/vda bs=64k count=256 conv=fsync; done) >/dev/null 2>&1 &")
+    os.kill(int(os.environ["XSERVER"]), signal.SIGKILL)
+    code = g.wait()
+    check = subprocess.run([GUISE, "img", "check", "disk.qcow2"], capture_output=True, text=True)
+    ok(code == 1 and check.returncode in (0, 3), "a machine whose X server goes ends with 1, and its disk is whole",
+       (code, check.stdout, check.stderr))
+
+
 def main():
     os.chdir(DIR)
     subprocess.run([GUISE, "img", "create", "-q", "-f", "qcow2", "disk.qcow2", "64M"], check=True)
@@ -232,6 +244,7 @@ def main():
     mouse()
     screens()
     headless()
+    server_gone()
     done()
 
 

@@ -15,5 +15,5 @@ if [ ! -s "$tmp/display" ]; then
     echo "1..$n"
     exit 1
 fi
-DISPLAY=:$(cat "$tmp/display") GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$tmp/initrd DIR=$tmp \
+DISPLAY=:$(cat "$tmp/display") XSERVER=$server GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$tmp/initrd DIR=$tmp \
     timeout -k 10 1500 python3 "$top/tests/system/window.py"

@@ -288,6 +288,48 @@ static void native(void **state)
     cli_expect_error("guise run /nonexistent/kernel", "/nonexistent/kernel: No such file");
 }
 
+static const char *device_name(unsigned n) { return n < c.devices ? c.device[n].type->name : ""; }
+
+static void windows(void **state)
+{
+    (void)state;
+    cli_expect_run("guise run --kernel k --window --net none"); /* one word is enough */
+    CHECK(c.display.window && !c.display.full_screen && !c.display.no_close);
+    CHECK_STR(device_name(0), "virtio-gpu-pci");
+    CHECK_STR(device_name(1), "virtio-keyboard-pci");
+    CHECK_STR(device_name(2), "virtio-tablet-pci");
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_VC);
+    CHECK_EQ(c.chardev[c.monitor[0]].kind, CHARDEV_VC);
+    CHECK(c.monitor[0] != c.serial[0]);
+    CHECK_STR(c.append, "console=ttyS0 console=tty0");
+    cli_expect_run("guise run --kernel k --append x --full-screen --display window,grab-mod=rctrl,window-close=off,"
+                   "show-cursor=on,scaling=whole --device ramfb --device virtio-mouse-device --net none "
+                   "--console mon:stdio");
+    CHECK(c.display.window && c.display.full_screen && c.display.no_close && c.display.show_cursor && c.display.whole);
+    CHECK_EQ(c.display.keys, GRAB_RIGHT_CTRL);
+    CHECK_EQ(c.devices, 3);
+    CHECK_STR(device_name(2), "virtio-keyboard-pci");
+    CHECK_EQ(c.monitors, 1);
+    CHECK_EQ(c.chardev[c.monitor[0]].kind, CHARDEV_STDIO);
+    cli_expect_run("guise run --kernel k --window --display none --net none");
+    CHECK(!c.display.window);
+    CHECK_EQ(c.devices, 0);
+    cli_expect_run("q -display sdl,gl=off,grab-mod=lshift-lctrl-lalt"); /* QEMU's board has no screen of its own */
+    CHECK(c.display.window);
+    CHECK_EQ(c.display.keys, GRAB_SHIFT_CTRL_ALT);
+    CHECK_EQ(c.devices, 0);
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_VC);
+    CHECK_EQ(c.chardev[c.monitor[0]].kind, CHARDEV_VC);
+    cli_expect_run("q -display sdl -serial stdio -nodefaults");
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_STDIO);
+    CHECK_EQ(c.monitors, 0);
+    cli_expect_run("q -full-screen");
+    CHECK(c.display.window && c.display.full_screen);
+    cli_expect_run("q -display sdl -nographic");
+    CHECK(!c.display.window);
+    CHECK_EQ(c.chardev[c.serial[0]].kind, CHARDEV_STDIO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +346,7 @@ int main(void)
         cmocka_unit_test(firmware_in_flash),
         cmocka_unit_test(accelerators),
         cmocka_unit_test(native),
+        cmocka_unit_test(windows),
         cmocka_unit_test(nothing_is_ignored_silently),
         cmocka_unit_test(a_simple_framebuffer_lies_at_the_top_of_memory),
     };
