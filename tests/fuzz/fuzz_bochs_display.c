@@ -63,9 +63,9 @@ static void mode(struct fuzz_in *in)
     vbe(1, sides[fuzz_take(in, 1) % 8]);
     vbe(2, sides[fuzz_take(in, 1) % 8]);
     vbe(3, depths[fuzz_take(in, 1) % 4]);
-    vbe(6, (unsigned)fuzz_take(in, 2));
-    vbe(8, (unsigned)fuzz_take(in, 1));
-    vbe(9, (unsigned)fuzz_take(in, 2));
+    vbe(6, (unsigned)fuzz_take(in, 1) * 8);
+    vbe(8, (unsigned)fuzz_take(in, 1) & 0x87);
+    vbe(9, (unsigned)fuzz_take(in, 1) * 8);
     vbe(4, 0x41);
 }
 
