@@ -2,6 +2,7 @@
  * Named networks across processes: members that are killed, and switches that lie. Children are forked before this process
  * joins, so that they hold no copies of its descriptors; the clock is the real one, and all waiting is for events.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -41,6 +42,7 @@ static void real_world(struct world *rw)
 }
 
 static struct timer tick;
+static enum segment_kind kind; /* of the networks of a test: internal */
 
 static void ticked(void *arg)
 {
@@ -78,7 +80,7 @@ static int teardown(void **state)
 
 static struct segment_config config(const char *member)
 {
-    return (struct segment_config){.kind = SEGMENT_INTERNAL, .name = "lab", .dir = dir, .member = member};
+    return (struct segment_config){.kind = kind, .name = "lab", .dir = dir, .member = member};
 }
 
 static void join(void)
@@ -204,7 +206,8 @@ static bool echo_works(void *arg)
     (void)arg;
     if (echo_came())
         return true;
-    far_send(&far, PKT(UDP, .eth_dst = "52:54:00:00:00:77", .dst = "10.0.2.77", .dport = 7, DATA(echo_text, sizeof echo_text)));
+    far_send(&far, PKT(UDP, .eth_dst = "52:54:00:00:00:77", .dst = "10.0.2.77", .dport = 7,
+                       DATA(echo_text, sizeof echo_text)));
     return echo_came();
 }
 
@@ -294,7 +297,17 @@ static void many_take_over_one_after_the_other(void **state)
 
 /* --- switches that lie ---------------------------------------------------------------------------------------------- */
 
-enum lie { LIE_VERSION, LIE_HANG_UP, LIE_NO_MEMORY, LIE_UNSEALED, LIE_SHORT, LIE_FILE, LIE_RING_SIZE, LIE_NONSENSE, LIES };
+enum lie {
+    LIE_VERSION,
+    LIE_HANG_UP,
+    LIE_NO_MEMORY,
+    LIE_UNSEALED,
+    LIE_SHORT,
+    LIE_FILE,
+    LIE_RING_SIZE,
+    LIE_NONSENSE,
+    LIES
+};
 
 static int lying_memory(enum lie lie)
 {
@@ -303,9 +316,7 @@ static int lying_memory(enum lie lie)
     switch (lie) {
     case LIE_NO_MEMORY: return -1;
     case LIE_FILE: return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    case LIE_UNSEALED:
-        fd = memfd_create("x", MFD_CLOEXEC);
-        return ftruncate(fd, 8 << 20) ? -1 : fd;
+    case LIE_UNSEALED: fd = memfd_create("x", MFD_CLOEXEC); return ftruncate(fd, 8 << 20) ? -1 : fd;
     case LIE_SHORT:
         fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         return ftruncate(fd, 4096) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) ? -1 : fd;
@@ -315,7 +326,8 @@ static int lying_memory(enum lie lie)
 
 static void lie_to(int fd, enum lie lie)
 {
-    struct msg_welcome wel = {.ring_size = lie == LIE_RING_SIZE ? 12345 : WIRE_RING_SIZE, .can = NET_CAN_ALL, .leader = "liar"};
+    struct msg_welcome wel = {
+        .ring_size = lie == LIE_RING_SIZE ? 12345 : WIRE_RING_SIZE, .can = NET_CAN_ALL, .leader = "liar"};
     struct {
         uint32_t magic;
         uint16_t version, type;
@@ -361,10 +373,8 @@ static void what_a_lying_switch_says_is_not_believed(void **state)
         enum lie lie;
         const char *error;
     } cases[] = {
-        {LIE_VERSION, "I am version 9"},
-        {LIE_UNSEALED, "memory that may shrink"},
-        {LIE_SHORT, "memory that may shrink"},
-        {LIE_FILE, "memory that may shrink"},
+        {LIE_VERSION, "I am version 9"},         {LIE_UNSEALED, "memory that may shrink"},
+        {LIE_SHORT, "memory that may shrink"},   {LIE_FILE, "memory that may shrink"},
         {LIE_RING_SIZE, "rings of 12345 bytes"},
     };
 
@@ -406,6 +416,70 @@ static void a_switch_that_turns_to_lies_is_asked_again_until_it_is_gone(void **s
     world_until(&w, killed_and_replaced, &l, "a switch of our own");
 }
 
+/* --- a switch that does not answer ---------------------------------------------------------------------------------- */
+
+/* As many as there are sockets, and some more that stay. */
+static unsigned descriptors_of(pid_t pid)
+{
+    char path[64];
+    unsigned n = 0;
+    DIR *d;
+
+    snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+    d = opendir(path);
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
+static bool no_forwards(void *arg)
+{
+    (void)arg;
+    return !seg->forwards;
+}
+
+static bool has_so_many(void *arg)
+{
+    const unsigned *want = arg;
+
+    return descriptors_of((pid_t)want[0]) == want[1];
+}
+
+/* It was asked, and may do it yet: what the user was told has failed ends as soon as it is there, whatever its port. */
+static void a_forward_that_was_not_answered_in_time_does_not_stay(void **state)
+{
+    struct nat_forward any = {.guest_port = 22}, first;
+    struct child c;
+    unsigned want[2];
+    struct err e;
+
+    (void)state;
+    kind = SEGMENT_NAT;
+    c = child(member, false);
+    start(&c);
+    join();
+    world_until(&w, is_member, NULL, "the switch");
+    CHECK(segment_forward(seg, &any, true, &e)); /* one that is answered */
+    CHECK(seg->forwards && seg->forwards->f.host_port);
+    first = seg->forwards->f;
+    want[0] = (unsigned)c.pid;
+    want[1] = descriptors_of(c.pid);
+    kill(c.pid, SIGSTOP);
+    CHECK(!segment_forward(seg, &any, true, &e));
+    CHECK(strstr(e.msg, "does not answer"));
+    CHECK(seg->forwards->next);
+    kill(c.pid, SIGCONT);
+    world_until(&w, has_so_many, want, "the end of the late one"); /* not a proof by itself: it may not be there yet */
+    CHECK(segment_forward(seg, &first, false, &e));
+    world_until(&w, no_forwards, NULL, "no forward");
+    want[1]--;
+    world_until(&w, has_so_many, want, "the sockets closed");
+    end(&c);
+    kind = SEGMENT_INTERNAL;
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -417,6 +491,7 @@ int main(void)
         T(many_take_over_one_after_the_other),
         T(what_a_lying_switch_says_is_not_believed),
         T(a_switch_that_turns_to_lies_is_asked_again_until_it_is_gone),
+        T(a_forward_that_was_not_answered_in_time_does_not_stay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
