@@ -12,28 +12,40 @@ static const char *const places[] = {"/usr/share/fonts/truetype/dejavu/", "/usr/
 static const char *const names[4] = {"DejaVuSansMono.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSansMono-Oblique.ttf",
                                      "DejaVuSansMono-BoldOblique.ttf"};
 
+/* What fontconfig makes of "monospace" in a style; NULL: out of memory. Its global configuration would stay: not used. */
+static FcPattern *monospace(FcConfig *config, unsigned style)
+{
+    FcPattern *want = FcNameParse((const FcChar8 *)"monospace");
+
+    if (!want)
+        return NULL;
+    FcPatternAddInteger(want, FC_WEIGHT, style & FONT_BOLD ? FC_WEIGHT_BOLD : FC_WEIGHT_REGULAR);
+    FcPatternAddInteger(want, FC_SLANT, style & FONT_ITALIC ? FC_SLANT_OBLIQUE : FC_SLANT_ROMAN);
+    FcPatternAddBool(want, FC_SCALABLE, FcTrue);
+    FcConfigSubstitute(config, want, FcMatchPattern);
+    FcDefaultSubstitute(want);
+    return want;
+}
+
 static char *match_mono(unsigned style, int *index)
 {
-    FcPattern *want = FcNameParse((const FcChar8 *)"monospace"), *got = NULL;
+    FcConfig *config = FcInitLoadConfigAndFonts();
+    FcPattern *want = config ? monospace(config, style) : NULL, *got;
     FcResult result;
     FcChar8 *file = NULL;
     char *path = NULL;
 
-    if (want) {
-        FcPatternAddInteger(want, FC_WEIGHT, style & FONT_BOLD ? FC_WEIGHT_BOLD : FC_WEIGHT_REGULAR);
-        FcPatternAddInteger(want, FC_SLANT, style & FONT_ITALIC ? FC_SLANT_OBLIQUE : FC_SLANT_ROMAN);
-        FcPatternAddBool(want, FC_SCALABLE, FcTrue);
-        FcConfigSubstitute(NULL, want, FcMatchPattern);
-        FcDefaultSubstitute(want);
-        got = FcFontMatch(NULL, want, &result);
-        FcPatternDestroy(want);
-    }
+    got = want ? FcFontMatch(config, want, &result) : NULL;
     if (got && FcPatternGetString(got, FC_FILE, 0, &file) == FcResultMatch) {
         path = strdup((const char *)file);
         FcPatternGetInteger(got, FC_INDEX, 0, index);
     }
     if (got)
         FcPatternDestroy(got);
+    if (want)
+        FcPatternDestroy(want);
+    if (config)
+        FcConfigDestroy(config);
     return path;
 }
 
@@ -54,32 +66,39 @@ char *font_find_mono(unsigned style, int *index)
 }
 
 struct font_fallbacks {
+    FcConfig *config;
     FcFontSet *set; /* best first */
 };
 
 struct font_fallbacks *font_fallbacks_new(void)
 {
     struct font_fallbacks *f = calloc(1, sizeof *f);
-    FcPattern *want = f ? FcNameParse((const FcChar8 *)"monospace") : NULL;
+    FcPattern *want = NULL;
     FcResult result;
 
+    if (!f)
+        return NULL;
+    f->config = FcInitLoadConfigAndFonts();
+    if (f->config)
+        want = monospace(f->config, 0);
     if (want) {
-        FcPatternAddBool(want, FC_SCALABLE, FcTrue);
-        FcConfigSubstitute(NULL, want, FcMatchPattern);
-        FcDefaultSubstitute(want);
-        f->set = FcFontSort(NULL, want, FcTrue, NULL, &result);
+        f->set = FcFontSort(f->config, want, FcTrue, NULL, &result);
         FcPatternDestroy(want);
     }
-    if (f && f->set)
+    if (f->set)
         return f;
-    free(f);
+    font_fallbacks_free(f);
     return NULL;
 }
 
 void font_fallbacks_free(struct font_fallbacks *f)
 {
-    if (f)
+    if (!f)
+        return;
+    if (f->set)
         FcFontSetDestroy(f->set);
+    if (f->config)
+        FcConfigDestroy(f->config);
     free(f);
 }
 
