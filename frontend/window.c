@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/loop.h"
 #include "devices/display.h"
 #include "frontend/machine.h"
 #include "frontend/ui/display_tab.h"
@@ -44,9 +45,10 @@ static void show_message(struct window *w, const struct machine_status *s)
     else if (s->phase == MACHINE_OFF)
         snprintf(text, sizeof text, "The guest has shut down.\nClose the window to end.");
     else if (s->phase == MACHINE_STOPPED && s->reason[0])
-        snprintf(text, sizeof text, "Paused: %s.\nSet it right, then `cont` in the monitor goes on.", s->reason);
+        snprintf(text, sizeof text,
+                 "Paused: %s.\nSet it right, then the menu, or `cont` in the monitor, lets it go on.", s->reason);
     else if (s->phase == MACHINE_STOPPED)
-        snprintf(text, sizeof text, "Paused.\n`cont` in the monitor goes on.");
+        snprintf(text, sizeof text, "Paused.\nThe menu, or `cont` in the monitor, lets it go on.");
     ui_set_message(w->ui, text[0] ? text : NULL);
 }
 
@@ -95,6 +97,32 @@ static void closed(void *arg)
     ui_set_state(w->ui, "ending");
     machine_request_quit(w->m, 0);
 }
+
+/* --- the menu's rows about the machine --- */
+
+static void pause_or_go_on(void *machine)
+{
+    if (machine_running(machine))
+        machine_stop(machine);
+    else
+        machine_cont(machine);
+}
+
+static void action_pause(void *arg)
+{
+    struct window *w = arg;
+
+    loop_post(machine_loop(w->m), pause_or_go_on, w->m);
+}
+
+static void action_reset(void *arg) { machine_request(((struct window *)arg)->m, MACHINE_RESET, 0); }
+
+static const struct ui_action actions[] = {
+    {"Pause, or go on", action_pause},
+    {"Reset", action_reset},
+    {"End", closed},
+    {NULL, NULL},
+};
 
 /* --- tabs --- */
 
@@ -182,7 +210,8 @@ static bool open_window(struct window *w, struct err *e)
                            .show_cursor = c->display.show_cursor,
                            .whole = c->display.whole,
                            .full_screen = c->display.full_screen,
-                           .name = c->name ? c->name : "guise"};
+                           .name = c->name ? c->name : "guise",
+                           .actions = actions};
     struct ui_hooks hooks = {.closed = closed, .tick = tick, .arg = w};
     uint32_t width = WIDTH, height = HEIGHT;
 

@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "devices/input.h"
+#include "frontend/keys.h"
 
 enum { BUTTONS = 8 }; /* BTN_LEFT and what follows it */
 
@@ -65,6 +66,22 @@ void guest_input_key(struct guest_input *g, const struct ui_key *k)
     if (k->down && !is_modifier(k->code))
         match_modifiers(g, k->mods);
     send_key(g, k->code, k->down);
+}
+
+void guest_input_letter(struct guest_input *g, char c)
+{
+    uint16_t code;
+    bool shift;
+
+    if (!g->input || !key_for_char(c, &code, &shift))
+        return;
+    guest_input_release(g);
+    if (shift)
+        send_key(g, KEY_LEFTSHIFT, true);
+    send_key(g, code, true);
+    send_key(g, code, false);
+    if (shift)
+        send_key(g, KEY_LEFTSHIFT, false);
 }
 
 /* --- the pointer --- */

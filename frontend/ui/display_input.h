@@ -21,6 +21,7 @@ bool guest_input_pointer(const struct guest_input *g);  /* the guest listens to 
 bool guest_input_absolute(const struct guest_input *g); /* the one that is live takes positions */
 void guest_input_key(struct guest_input *g, const struct ui_key *k);
 void guest_input_pointer_event(struct guest_input *g, const struct ui_pointer *p, uint32_t width, uint32_t height);
-void guest_input_release(struct guest_input *g); /* everything up */
+void guest_input_letter(struct guest_input *g, char c); /* down and up on a US keyboard; others are left out */
+void guest_input_release(struct guest_input *g);        /* everything up */
 
 #endif

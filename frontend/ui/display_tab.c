@@ -14,7 +14,12 @@
 #include "devices/display.h"
 #include "frontend/ui/display_input.h"
 
-enum { QUICK_MS = 16, SLOW_MS = 250 };
+enum {
+    QUICK_MS = 16,
+    SLOW_MS = 250,
+    TYPE_MS = 20,     /* between letters that are typed for somebody, */
+    TYPE_LETTERS = 4, /* so many at once: a virtio keyboard has room for 64 events */
+};
 
 struct display_tab {
     struct ui_tab tab; /* first */
@@ -28,6 +33,8 @@ struct display_tab {
     struct display_cursor cursor; /* argb is cursor_px, NULL: none */
     int32_t cursor_x, cursor_y;
     bool cursor_visible, had_cursor;
+    char *typing; /* what is left to be typed, and where in it */
+    size_t typed;
 };
 
 static void notified(void *arg) { ui_tab_wake(&((struct display_tab *)arg)->tab); }
@@ -208,11 +215,27 @@ static void read_rects(struct display_tab *t, const struct canvas *c, const stru
     display_unlock(t->display);
 }
 
+static void stop_typing(struct display_tab *t)
+{
+    free(t->typing);
+    t->typing = NULL;
+}
+
+static void type_some(struct display_tab *t)
+{
+    for (unsigned n = 0; t->typing && n < TYPE_LETTERS; n++)
+        if (t->typing[t->typed])
+            guest_input_letter(&t->in, t->typing[t->typed++]);
+        else
+            stop_typing(t);
+}
+
 static unsigned tab_draw(struct ui_tab *tab, const struct canvas *c, bool all, struct ui_rect rect[UI_RECTS])
 {
     struct display_tab *t = (struct display_tab *)tab;
     unsigned n;
 
+    type_some(t);
     if (display_is_polled(t->display))
         display_refresh(t->display);
     n = gather(t, all, rect);
@@ -238,6 +261,8 @@ static unsigned tab_next(struct ui_tab *tab)
 {
     struct display_tab *t = (struct display_tab *)tab;
 
+    if (t->typing)
+        return TYPE_MS;
     return display_is_polled(t->display) ? t->look_ms : 0;
 }
 
@@ -248,7 +273,18 @@ static void tab_key(struct ui_tab *tab, const struct ui_key *k)
     struct display_tab *t = (struct display_tab *)tab;
 
     t->look_ms = QUICK_MS;
+    if (k->down)
+        stop_typing(t);
     guest_input_key(&t->in, k);
+}
+
+static void tab_paste(struct ui_tab *tab, const char *utf8)
+{
+    struct display_tab *t = (struct display_tab *)tab;
+
+    stop_typing(t);
+    t->typing = strdup(utf8);
+    t->typed = 0;
 }
 
 static void tab_pointer(struct ui_tab *tab, const struct ui_pointer *p)
@@ -276,6 +312,7 @@ static void tab_free(struct ui_tab *tab)
 {
     struct display_tab *t = (struct display_tab *)tab;
 
+    stop_typing(t);
     guest_input_release(&t->in);
     display_detach(t->display, &t->viewer);
     free(t->cursor_px);
@@ -289,6 +326,7 @@ static const struct ui_tab_ops display_ops = {
     .key = tab_key,
     .pointer = tab_pointer,
     .focus = tab_focus,
+    .paste = tab_paste,
     .next = tab_next,
     .free = tab_free,
 };

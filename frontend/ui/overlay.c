@@ -190,58 +190,73 @@ void overlay_text(struct ui *ui, struct overlay *o, const struct canvas *f, doub
 
 /* --- lists --- */
 
-/* Where the items are: down, then in the next column. */
+/* Where the items are: down, then in the next column, then on the next page. */
 struct grid {
     struct cells c;
     uint32_t rows, cols, col_w; /* items, items, pixels */
+    unsigned first, count;      /* of the page that is shown */
 };
 
-static struct grid grid_of(struct ui *ui, double density, uint32_t height, const struct overlay_item *item, unsigned n)
+static struct grid grid_of(struct ui *ui, double density, uint32_t width, uint32_t height,
+                           const struct overlay_item *item, unsigned n, unsigned chosen)
 {
     struct grid g = {.c = cells(ui, density)};
+    uint32_t inside = width > 2 * g.c.pad + g.c.w ? width - 2 * g.c.pad : g.c.w;
+    uint32_t room = height > 4 * g.c.pad + g.c.h ? (height - 4 * g.c.pad) / g.c.h : 1, most;
     size_t wide = 0;
-    uint32_t room = height > 4 * g.c.pad + g.c.h ? (height - 4 * g.c.pad) / g.c.h : 1;
 
     for (unsigned i = 0; i < n; i++) {
         size_t len = columns(item[i].text, strlen(item[i].text)) + columns(item[i].key, strlen(item[i].key)) + 4;
 
         wide = len > wide ? len : wide;
     }
-    g.col_w = (uint32_t)wide * g.c.w;
+    g.col_w = (uint32_t)wide * g.c.w < inside ? (uint32_t)wide * g.c.w : inside;
+    most = inside / g.col_w;
     g.cols = (n + room - 1) / room;
+    g.cols = g.cols > most ? most : g.cols;
     g.rows = (n + g.cols - 1) / g.cols;
+    g.rows = g.rows > room ? room : g.rows;
+    g.first = chosen / (g.rows * g.cols) * g.rows * g.cols;
+    g.count = n - g.first < g.rows * g.cols ? n - g.first : g.rows * g.cols;
     return g;
+}
+
+static void draw_item(const struct grid *g, const struct canvas *f, uint32_t x, uint32_t y,
+                      const struct overlay_item *item)
+{
+    uint32_t indent = item->heading ? 0 : 2, room = g->col_w / g->c.w;
+    uint32_t len = (uint32_t)columns(item->text, strlen(item->text)),
+             key = (uint32_t)columns(item->key, strlen(item->key));
+
+    put(&g->c, f, x + indent * g->c.w, y, item->text, strlen(item->text), item->heading ? FAINT : INK);
+    if (key && indent + len + key + 2 <= room)
+        put(&g->c, f, x + g->col_w - (key + 1) * g->c.w, y, item->key, strlen(item->key), FAINT);
 }
 
 void overlay_list(struct ui *ui, struct overlay *o, const struct canvas *f, double density,
                   const struct overlay_item *item, unsigned n, unsigned chosen)
 {
-    struct grid g = grid_of(ui, density, f->height, item, n);
+    struct grid g = grid_of(ui, density, f->width, f->height, item, n, chosen);
 
     box(o, f, g.cols * g.col_w, g.rows * g.c.h, g.c.pad, OVERLAY_MIDDLE);
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < g.count; i++) {
         uint32_t x = o->at.x + g.c.pad + i / g.rows * g.col_w, y = o->at.y + g.c.pad + i % g.rows * g.c.h;
-        uint32_t right;
-        size_t key = strlen(item[i].key);
 
-        if (i == chosen && x + g.col_w <= f->width && y + g.c.h <= f->height)
+        if (g.first + i == chosen && x + g.col_w <= f->width && y + g.c.h <= f->height)
             canvas_fill(f, (struct ui_rect){x, y, g.col_w, g.c.h}, MARK);
-        put(&g.c, f, x + (item[i].heading ? 0 : 2) * g.c.w, y, item[i].text, strlen(item[i].text),
-            item[i].heading ? FAINT : INK);
-        right = x + g.col_w - (uint32_t)(columns(item[i].key, key) + 1) * g.c.w;
-        put(&g.c, f, right, y, item[i].key, key, FAINT);
+        draw_item(&g, f, x, y, &item[g.first + i]);
     }
 }
 
-unsigned overlay_list_at(struct ui *ui, const struct overlay *o, uint32_t height, double density,
-                         const struct overlay_item *item, unsigned n, int32_t x, int32_t y)
+unsigned overlay_list_at(struct ui *ui, const struct overlay *o, const struct ui_rect *frame, double density,
+                         const struct overlay_item *item, unsigned n, unsigned chosen, int32_t x, int32_t y)
 {
-    struct grid g = grid_of(ui, density, height, item, n);
+    struct grid g = grid_of(ui, density, frame->w, frame->h, item, n, chosen);
     int64_t dx = (int64_t)x - o->at.x - g.c.pad, dy = (int64_t)y - o->at.y - g.c.pad;
     uint64_t at;
 
     if (dx < 0 || dy < 0 || dx >= (int64_t)g.cols * g.col_w || dy >= (int64_t)g.rows * g.c.h)
         return n;
     at = (uint64_t)dx / g.col_w * g.rows + (uint64_t)dy / g.c.h;
-    return at < n ? (unsigned)at : n;
+    return at < g.count ? g.first + (unsigned)at : n;
 }

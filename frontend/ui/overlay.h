@@ -26,12 +26,12 @@ struct overlay_item {
     const char *text, *key; /* key: on the right, "" for none */
     bool heading;
 };
-/* A list in a box in the middle, in as many columns as it takes; chosen is marked. */
+/* A list in a box in the middle, in as many columns as it takes and fit, and the page that has the chosen one. */
 void overlay_list(struct ui *ui, struct overlay *o, const struct canvas *frame, double density,
                   const struct overlay_item *item, unsigned n, unsigned chosen);
-/* Which item is at a place of a frame so high; n: none. */
-unsigned overlay_list_at(struct ui *ui, const struct overlay *o, uint32_t height, double density,
-                         const struct overlay_item *item, unsigned n, int32_t x, int32_t y);
+/* Which item is at a place of a frame of that size; n: none. */
+unsigned overlay_list_at(struct ui *ui, const struct overlay *o, const struct ui_rect *frame, double density,
+                         const struct overlay_item *item, unsigned n, unsigned chosen, int32_t x, int32_t y);
 void overlay_font_free(struct ui *ui);
 
 #endif

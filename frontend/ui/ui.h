@@ -17,13 +17,20 @@ struct ui_window;
 
 enum ui_hot { UI_HOT_CTRL_ALT, UI_HOT_RIGHT_CTRL, UI_HOT_SHIFT_CTRL_ALT };
 
+/* A row of the menu that means something to the caller. */
+struct ui_action {
+    const char *name;       /* NULL ends a list */
+    void (*run)(void *arg); /* hooks.arg; on the ui's thread */
+};
+
 struct ui_options {
-    enum ui_hot hot;  /* what is held with a key of ours: the left ones */
-    bool no_close;    /* a window cannot be closed */
-    bool show_cursor; /* the host's pointer is always seen */
-    bool whole;       /* enlarge by whole numbers only */
-    bool full_screen; /* from the beginning */
-    const char *name; /* of the machine, for titles and files; lives as long as the ui */
+    enum ui_hot hot;                 /* what is held with a key of ours: the left ones */
+    bool no_close;                   /* a window cannot be closed */
+    bool show_cursor;                /* the host's pointer is always seen */
+    bool whole;                      /* enlarge by whole numbers only */
+    bool full_screen;                /* from the beginning */
+    const char *name;                /* of the machine, for titles and files; lives as long as the ui */
+    const struct ui_action *actions; /* the menu's rows about it; NULL: none */
 };
 
 /* All may be NULL; on the ui's thread. */

@@ -105,14 +105,15 @@ static void hot_do(struct ui_window *w, enum hot hot)
 
 /* --- the clipboard, in tabs that have text --- */
 
-static void paste(struct ui_window *w)
+void ui_paste(struct ui_window *w)
 {
     struct ui_tab *t = ui_current(w);
-    char *text = w->ui->host->ops->paste(w->ui->host);
+    char *text = t->ops->paste ? w->ui->host->ops->paste(w->ui->host) : NULL;
 
     if (text && *text)
         t->ops->paste(t, text);
     free(text);
+    ui_next(w);
 }
 
 static bool copy_paste(struct ui_window *w, const struct host_event *e)
@@ -121,6 +122,8 @@ static bool copy_paste(struct ui_window *w, const struct host_event *e)
     unsigned mods = e->mods & (UI_SHIFT | UI_CTRL | UI_ALT);
     bool ctrl_shift = mods == (UI_SHIFT | UI_CTRL);
 
+    if (t->keys_to_guest) /* these keys are its own */
+        return false;
     if (t->ops->copy && ctrl_shift && (e->label ? e->label == 'c' : e->code == KEY_C)) {
         char *text = t->ops->copy(t);
 
@@ -131,7 +134,7 @@ static bool copy_paste(struct ui_window *w, const struct host_event *e)
     }
     if (t->ops->paste && ((ctrl_shift && (e->label ? e->label == 'v' : e->code == KEY_V)) ||
                           (mods == UI_SHIFT && e->code == KEY_INSERT))) {
-        paste(w);
+        ui_paste(w);
         return true;
     }
     return false;
@@ -245,8 +248,8 @@ static void button(struct ui_window *w, const struct host_event *e)
         ui_set_grab(w, true);
         return;
     }
-    if (e->down && e->code == BTN_MIDDLE && t->ops->paste) {
-        paste(w);
+    if (e->down && e->code == BTN_MIDDLE && t->ops->paste && !t->keys_to_guest) {
+        ui_paste(w);
         return;
     }
     give_pointer(w, &p, e);

@@ -10,16 +10,17 @@
 
 enum { COMBO = 4, ITEMS = 80 };
 
-enum entry_kind { ENTRY_HEADING, ENTRY_SEND, ENTRY_TAB, ENTRY_ACTION };
+enum entry_kind { ENTRY_HEADING, ENTRY_SEND, ENTRY_TAB, ENTRY_ACTION, ENTRY_MACHINE };
 
 struct entry {
     enum entry_kind kind;
     const char *text;
     uint16_t keys[COMBO + 1];           /* SEND */
     void (*action)(struct ui_window *); /* ACTION */
-    const char *key;                    /* ACTION: after the hot modifiers */
+    const char *key;                    /* ACTION: after the hot modifiers; NULL: none */
     bool guest_only;
-    unsigned tab;
+    unsigned tab;            /* TAB */
+    void (*machine)(void *); /* MACHINE */
 };
 
 static void full_screen(struct ui_window *w) { ui_set_full_screen(w, !w->full_screen); }
@@ -38,36 +39,37 @@ static void usual(struct ui_window *w) { ui_zoom(w, 0); }
     }
 
 static const struct entry sends[] = {
-    {ENTRY_HEADING, "Send to the guest", {0}, NULL, NULL, true, 0},
-    {ENTRY_SEND, "Ctrl-Alt-Del", CTRL_ALT(KEY_DELETE), NULL, NULL, true, 0},
-    {ENTRY_SEND, "Ctrl-Alt-Backspace", CTRL_ALT(KEY_BACKSPACE), NULL, NULL, true, 0},
-    {ENTRY_SEND, "Ctrl-Alt-F1", CTRL_ALT(KEY_F1), NULL, NULL, true, 0},
-    {ENTRY_SEND, "Ctrl-Alt-F2", CTRL_ALT(KEY_F2), NULL, NULL, true, 0},
-    {ENTRY_SEND, "Ctrl-Alt-F3", CTRL_ALT(KEY_F3), NULL, NULL, true, 0},
-    {ENTRY_SEND, "Ctrl-Alt-F7", CTRL_ALT(KEY_F7), NULL, NULL, true, 0},
-    {ENTRY_SEND, "Alt-Tab", {KEY_LEFTALT, KEY_TAB}, NULL, NULL, true, 0},
-    {ENTRY_SEND, "Alt-F4", {KEY_LEFTALT, KEY_F4}, NULL, NULL, true, 0},
-    {ENTRY_SEND, "Super", {KEY_LEFTMETA}, NULL, NULL, true, 0},
-    {ENTRY_SEND, "Print Screen", {KEY_SYSRQ}, NULL, NULL, true, 0},
-    {ENTRY_HEADING, "SysRq, to the guest's kernel", {0}, NULL, NULL, true, 0},
-    {ENTRY_SEND, "H: help", SYSRQ(KEY_H), NULL, NULL, true, 0},
-    {ENTRY_SEND, "T: list tasks", SYSRQ(KEY_T), NULL, NULL, true, 0},
-    {ENTRY_SEND, "W: blocked tasks", SYSRQ(KEY_W), NULL, NULL, true, 0},
-    {ENTRY_SEND, "M: memory", SYSRQ(KEY_M), NULL, NULL, true, 0},
-    {ENTRY_SEND, "S: sync disks", SYSRQ(KEY_S), NULL, NULL, true, 0},
-    {ENTRY_SEND, "U: disks read-only", SYSRQ(KEY_U), NULL, NULL, true, 0},
-    {ENTRY_SEND, "B: reboot at once", SYSRQ(KEY_B), NULL, NULL, true, 0},
+    {ENTRY_HEADING, "Send to the guest", {0}, NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Ctrl-Alt-Del", CTRL_ALT(KEY_DELETE), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Ctrl-Alt-Backspace", CTRL_ALT(KEY_BACKSPACE), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Ctrl-Alt-F1", CTRL_ALT(KEY_F1), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Ctrl-Alt-F2", CTRL_ALT(KEY_F2), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Ctrl-Alt-F3", CTRL_ALT(KEY_F3), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Ctrl-Alt-F7", CTRL_ALT(KEY_F7), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Alt-Tab", {KEY_LEFTALT, KEY_TAB}, NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Alt-F4", {KEY_LEFTALT, KEY_F4}, NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Super", {KEY_LEFTMETA}, NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "Print Screen", {KEY_SYSRQ}, NULL, NULL, true, 0, NULL},
+    {ENTRY_ACTION, "The clipboard, as typed on a US keyboard", {0}, ui_paste, NULL, true, 0, NULL},
+    {ENTRY_HEADING, "SysRq, to the guest's kernel", {0}, NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "H: help", SYSRQ(KEY_H), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "T: list tasks", SYSRQ(KEY_T), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "W: blocked tasks", SYSRQ(KEY_W), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "M: memory", SYSRQ(KEY_M), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "S: sync disks", SYSRQ(KEY_S), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "U: disks read-only", SYSRQ(KEY_U), NULL, NULL, true, 0, NULL},
+    {ENTRY_SEND, "B: reboot at once", SYSRQ(KEY_B), NULL, NULL, true, 0, NULL},
 };
 
 static const struct entry actions[] = {
-    {ENTRY_HEADING, "Window", {0}, NULL, NULL, false, 0},
-    {ENTRY_ACTION, "Full screen", {0}, full_screen, "F", false, 0},
-    {ENTRY_ACTION, "Grab keyboard and pointer", {0}, grab, "G", true, 0},
-    {ENTRY_ACTION, "Larger", {0}, larger, "+", false, 0},
-    {ENTRY_ACTION, "Smaller", {0}, smaller, "-", false, 0},
-    {ENTRY_ACTION, "Usual size", {0}, usual, "0", false, 0},
-    {ENTRY_ACTION, "Window as large as the picture", {0}, ui_unscaled, "U", true, 0},
-    {ENTRY_ACTION, "Save a picture of it", {0}, ui_screenshot, "S", false, 0},
+    {ENTRY_HEADING, "Window", {0}, NULL, NULL, false, 0, NULL},
+    {ENTRY_ACTION, "Full screen", {0}, full_screen, "F", false, 0, NULL},
+    {ENTRY_ACTION, "Grab keyboard and pointer", {0}, grab, "G", true, 0, NULL},
+    {ENTRY_ACTION, "Larger", {0}, larger, "+", false, 0, NULL},
+    {ENTRY_ACTION, "Smaller", {0}, smaller, "-", false, 0, NULL},
+    {ENTRY_ACTION, "Usual size", {0}, usual, "0", false, 0, NULL},
+    {ENTRY_ACTION, "Window as large as the picture", {0}, ui_unscaled, "U", true, 0, NULL},
+    {ENTRY_ACTION, "Save a picture of it", {0}, ui_screenshot, "S", false, 0, NULL},
 };
 
 struct menu {
@@ -84,7 +86,7 @@ static void add(struct menu *m, const struct ui_window *w, const struct entry *e
     if (m->n == ITEMS || (e->guest_only && !ui_current(w)->keys_to_guest))
         return;
     m->key[m->n][0] = 0;
-    if (e->kind == ENTRY_ACTION)
+    if (e->kind == ENTRY_ACTION && e->key)
         snprintf(m->key[m->n], sizeof m->key[0], "%s-%s", hot, e->key);
     else if (e->kind == ENTRY_TAB && e->tab < 9)
         snprintf(m->key[m->n], sizeof m->key[0], "%s-%u", hot, e->tab + 1);
@@ -102,6 +104,11 @@ static void build(struct menu *m, const struct ui_window *w)
         add(m, w, &(struct entry){.kind = ENTRY_HEADING, .text = "Show"});
     for (unsigned i = 0; i < w->tabs && w->tabs > 1; i++)
         add(m, w, &(struct entry){.kind = ENTRY_TAB, .text = w->tab[i]->name, .tab = i});
+    for (const struct ui_action *a = w->ui->options.actions; a && a->name; a++) {
+        if (a == w->ui->options.actions)
+            add(m, w, &(struct entry){.kind = ENTRY_HEADING, .text = "Machine"});
+        add(m, w, &(struct entry){.kind = ENTRY_MACHINE, .text = a->name, .machine = a->run});
+    }
     for (size_t i = 0; i < ARRAY_LEN(sends); i++)
         add(m, w, &sends[i]);
 }
@@ -130,6 +137,7 @@ static void choose(struct ui_window *w, const struct menu *m, unsigned i)
     case ENTRY_SEND: ui_send_keys(w, e->keys); break;
     case ENTRY_TAB: ui_show_tab(w, e->tab); break;
     case ENTRY_ACTION: e->action(w); break;
+    case ENTRY_MACHINE: e->machine(w->ui->hooks.arg); break;
     }
 }
 
@@ -154,6 +162,14 @@ void ui_menu_key(struct ui_window *w, const struct host_event *e)
     case KEY_ENTER:
     case KEY_KPENTER:
     case KEY_SPACE: choose(w, &m, w->menu_state.chosen < m.n ? w->menu_state.chosen : 1); break;
+    case KEY_HOME:
+        w->menu_state.chosen = m.n - 1;
+        move(w, &m, 1);
+        break;
+    case KEY_END:
+        w->menu_state.chosen = 0;
+        move(w, &m, m.n - 1);
+        break;
     case KEY_M:
         if (!e->repeat && e->mods & (UI_CTRL | UI_ALT)) /* once more: away */
             ui_menu_close(w);
@@ -170,7 +186,8 @@ void ui_menu_pointer(struct ui_window *w, const struct host_event *e)
     if (e->type != HOST_MOTION && (e->type != HOST_BUTTON || !e->down))
         return;
     build(&m, w);
-    at = overlay_list_at(w->ui, &w->menu, w->size.height, w->size.density, m.item, m.n, e->x, e->y);
+    at = overlay_list_at(w->ui, &w->menu, &(struct ui_rect){0, 0, w->size.width, w->size.height}, w->size.density,
+                         m.item, m.n, w->menu_state.chosen, e->x, e->y);
     if (e->type == HOST_BUTTON) {
         if (at == m.n) {
             ui_menu_close(w);

@@ -25,7 +25,7 @@ struct ui_window {
     bool all;          /* draw everything */
     _Atomic bool dirty;
     bool visible, focused, full_screen, grabbed, grab_relative, person_sized;
-    bool ask;        /* the host for the size that is */
+    bool ask; /* the host for the size that is */
     uint32_t asked_w, asked_h;
     uint64_t shown_at, next_at, settle_at; /* host's milliseconds; 0: never */
     uint8_t held[UI_KEYS / 8];             /* keys that are down */
@@ -84,6 +84,7 @@ void ui_screenshot(struct ui_window *w);
 /* ui_keys.c */
 void ui_key(struct ui_window *w, const struct host_event *e);
 void ui_text(struct ui_window *w, const char *text);
+void ui_paste(struct ui_window *w);
 void ui_pointer(struct ui_window *w, const struct host_event *e);
 void ui_send_keys(struct ui_window *w,
                   const uint16_t *codes);     /* down in this order, up the other way round; ends with 0 */

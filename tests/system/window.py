@@ -133,7 +133,7 @@ def hot_keys(g):
     ok(found and open(os.path.join(DIR, found[0]), "rb").read(8) == b"\x89PNG\r\n\x1a\n", "it saved a picture", found)
     tool("key", "ctrl+alt+m")
     g.heard(KEYBOARD, 8)
-    tool("key", "--delay", 20, *["Down"] * 10, "Return")
+    tool("key", "--delay", 20, *["Down"] * 13, "Return")
     got = g.heard(KEYBOARD, 12)
     ok(got == [(KEY, c, v) for c, v in ((29, 1), (56, 1), (14, 1), (14, 0), (56, 0), (29, 0))],
        "the menu sends Ctrl-Alt-Backspace", got)

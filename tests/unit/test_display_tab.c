@@ -498,6 +498,53 @@ static void a_thousand_focus_changes_leave_nothing_stuck(void **state)
     CHECK_EQ(keyboard.ups, keyboard.downs);
 }
 
+static void open_menu_at(unsigned downs)
+{
+    key(KEY_LEFTCTRL, true, UI_CTRL);
+    key(KEY_LEFTALT, true, UI_CTRL | UI_ALT);
+    key(KEY_M, true, UI_CTRL | UI_ALT);
+    key(KEY_M, false, UI_CTRL | UI_ALT);
+    key(KEY_LEFTALT, false, UI_CTRL);
+    key(KEY_LEFTCTRL, false, 0);
+    while (downs--)
+        key(KEY_DOWN, true, 0);
+    key(KEY_ENTER, true, 0);
+    key(KEY_ENTER, false, 0);
+}
+
+/* The clipboard is typed slowly enough for a keyboard of 64 events, and no further when a person types. */
+static void the_clipboard_is_typed(void **state)
+{
+    char many[500];
+    unsigned before;
+
+    (void)state;
+    show_screen();
+    f.clipboard = strdup("aB\xc3\xa9\n");
+    keyboard.downs = keyboard.ups = 0;
+    open_menu_at(17); /* the window's seven, what is sent: eleven, one heading between */
+    for (unsigned i = 0; i < 20; i++)
+        turn(20);
+    CHECK_EQ(keyboard.downs, 2 + 4); /* the modifiers; a, Shift, b, Enter */
+    CHECK_EQ(keys_down(), 0);
+    memset(many, 'x', sizeof many - 1);
+    many[sizeof many - 1] = 0;
+    free(f.clipboard);
+    f.clipboard = strdup(many);
+    open_menu_at(17);
+    keyboard.downs = 0;
+    turn(20);
+    turn(20);
+    CHECK(keyboard.downs > 0 && keyboard.downs < 40);
+    key(KEY_ESC, true, 0);
+    key(KEY_ESC, false, 0);
+    before = keyboard.downs;
+    for (unsigned i = 0; i < 20; i++)
+        turn(20);
+    CHECK_EQ(keyboard.downs, before);
+    CHECK_EQ(keys_down(), 0);
+}
+
 static void a_guest_without_input_devices_is_looked_at(void **state)
 {
     struct ui_window *w2;
@@ -536,6 +583,7 @@ int main(void)
         T(what_is_down_goes_up_when_the_focus_goes),
         T(modifiers_that_changed_unseen_are_put_right),
         T(a_thousand_focus_changes_leave_nothing_stuck),
+        T(the_clipboard_is_typed),
         T(a_guest_without_input_devices_is_looked_at),
     };
 

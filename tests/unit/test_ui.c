@@ -611,6 +611,24 @@ static void the_menu_sends_keys_that_the_host_would_keep(void **state)
     CHECK(!tab_heard(&a, KEY_ESC));
 }
 
+static void the_menu_has_what_the_machine_offers(void **state)
+{
+    const struct ui_action actions[] = {{"Pause", on_close}, {NULL, NULL}};
+
+    (void)state;
+    end(NULL);
+    open_with(&(struct ui_options){.name = "toy", .actions = actions});
+    settle();
+    hot(KEY_M, 'm');
+    for (unsigned i = 0; i < 9; i++) /* past the window's seven and the tabs' two */
+        press(KEY_DOWN, 0, 0);
+    press(KEY_ENTER, 0, '\r');
+    CHECK_EQ(closes, 1);
+    ui_free(ui); /* before its actions go */
+    fake_host_fini(&f);
+    begin(NULL);
+}
+
 static void the_menu_takes_the_pointer_too(void **state)
 {
     (void)state;
@@ -735,6 +753,7 @@ int main(void)
         T(a_message_is_over_the_picture_until_it_goes),
         T(a_notice_goes_by_itself),
         T(the_menu_sends_keys_that_the_host_would_keep),
+        T(the_menu_has_what_the_machine_offers),
         T(the_menu_takes_the_pointer_too),
         T(closing_is_the_machines_affair_unless_it_is_off),
         T(a_further_window_that_is_closed_becomes_a_tab),
