@@ -196,7 +196,7 @@ bench-net:
 
 .PHONY: bench-screen
 bench-screen:
-	@tests/packages.sh build test demo window
+	@tests/packages.sh build test demo
 	@$(MAKE) --no-print-directory $(ALL_CORES) all
 	@GUISE=$(B)/guise tests/bench/screen.sh
 

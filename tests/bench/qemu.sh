@@ -9,7 +9,7 @@ ver() { "$1" --version 2>/dev/null | sed -n 's/^QEMU emulator version \([0-9]*\)
 for q in $(command -v qemu-system-riscv64 || true) "$cache/qemu/qemu-system-riscv64"; do
     v=$(ver "$q")
     [ -n "$v" ] && [ "$v" -ge 10 ] || continue
-    [ -z "$window" ] || "$q" -display help | grep -qx sdl && "$q" -device virtio-gpu-pci,help >/dev/null 2>&1 || continue
+    [ -z "$window" ] || "$q" -display help 2>/dev/null | grep -qx sdl && "$q" -device virtio-gpu-pci,help >/dev/null 2>&1 || continue
     echo "$q"
     exit 0
 done

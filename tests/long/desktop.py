@@ -145,6 +145,7 @@ def session(name, *devices):
     g.run(f"systemctl start seatd; mkdir -p /run/user/0; {WESTON}")
     rows = wait_for(lambda: desktop_is_there(window), 180)
     ok(rows, f"{name}: Weston's desktop is on the screen", g.run("tail -n 5 /tmp/weston.log")[0])
+    time.sleep(5)  # Weston fades its desktop in, and until then a click is not for it
     relative = any("mouse" in d for d in devices)
     if relative:
         tool("mousemove", "--window", window, 640, 400)
