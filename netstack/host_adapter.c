@@ -134,10 +134,10 @@ bool host_adapter_usable(const char *name, struct err *e)
 void host_adapter_limits(const char *name, bool mac_nat, char *out, size_t size)
 {
     static const char *const wifi[] = {
-        "most access points pass only frames of its own address, so answers to the guest are lost unless the guest uses that "
-        "address (mac=) or the network is NAT",
-        "access points pass only frames of its own address, so the guest's leave as the adapter's (mac-nat=off: as they are) and "
-        "it is found by its IP addresses; other protocols do not reach it"};
+        "most access points pass only frames of its own address, so answers to the guest are lost unless the guest uses "
+        "that address (mac=) or the network is NAT",
+        "access points pass only frames of its own address, so the guest's leave as the adapter's (mac-nat=off: as they "
+        "are) and it is found by its IP addresses; other protocols do not reach it"};
 
     char master[IFNAMSIZ + 1];
     int n = snprintf(out, size, "the host itself and the guest do not reach each other over %s (a tap on a bridge can)", name);

@@ -6,8 +6,8 @@
  * so that a busy network costs a guest nothing; with more than MACS_MAX addresses (a bridge in the guest) it passes all.
  * The adapter is told these addresses by packet(7) memberships: one that can filter several does, one that cannot is put
  * into promiscuous mode by the kernel. An adapter that goes away is tried again each second.
- * With MAC NAT frames leave with the adapter's own address, and the filter passes group frames and those for the IP addresses
- * that the guest was seen to use; the adapter is not told anything.
+ * With MAC NAT frames leave with the adapter's own address, and the filter passes group frames and those for the IP
+ * addresses that the guest was seen to use; the adapter is not told anything.
  * Source: pcap(3pcap), packet(7).
  */
 #include "netstack/host_int.h"
@@ -61,7 +61,8 @@ static void nat_filter_text(const struct adapter *a, FILE *f)
     mac_text(a->nat.mac, mac);
     fprintf(f, "(ether multicast or (ether dst %s and (arp or udp dst port 68", mac);
     for (unsigned i = 0; i < a->nat.count; i++)
-        fprintf(f, " or %sdst host %s", net_addr_is4(&a->nat.entry[i].ip) ? "ip " : "ip6 ", net_addr_text(&a->nat.entry[i].ip, ip));
+        fprintf(f, " or %s dst host %s", net_addr_is4(&a->nat.entry[i].ip) ? "ip" : "ip6",
+                net_addr_text(&a->nat.entry[i].ip, ip));
     fprintf(f, "))) and not ether src %s", mac);
 }
 

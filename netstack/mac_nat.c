@@ -29,7 +29,7 @@ enum {
     ICMP6_CSUM = 2,
 };
 
-/* --- who has which address ----------------------------------------------------------------------------------------- */
+/* --- who has which address ---------------------------------------------------------------------------------------- */
 
 static struct mac_nat_entry *find(struct mac_nat *m, const struct net_addr *ip)
 {
@@ -83,7 +83,7 @@ static struct net_addr addr6(const uint8_t *b)
     return a;
 }
 
-/* --- headers -------------------------------------------------------------------------------------------------------- */
+/* --- headers ------------------------------------------------------------------------------------------------------ */
 
 /* Where what the frame carries begins, and its type. 0: not known to us. */
 static size_t payload(const uint8_t *frame, size_t len, uint16_t *type)
@@ -112,7 +112,7 @@ static void put_word(uint8_t *at, uint16_t v, uint8_t *sum)
     st16be(sum, (uint16_t)~s);
 }
 
-/* The BOOTP message between these ports in an IPv4 packet that is no fragment; NULL: it is none. *udp: the header before it. */
+/* The BOOTP message between these ports in an IPv4 packet that is no fragment, or NULL. *udp: the header before it. */
 static uint8_t *bootp(uint8_t *ip, size_t len, uint16_t from, uint16_t to, uint8_t **udp)
 {
     size_t head = (ip[0] & 15) * 4u;
@@ -124,7 +124,7 @@ static uint8_t *bootp(uint8_t *ip, size_t len, uint16_t from, uint16_t to, uint8
     return ip + head + UDP_LEN;
 }
 
-/* --- out ------------------------------------------------------------------------------------------------------------ */
+/* --- out ---------------------------------------------------------------------------------------------------------- */
 
 static void ask_for_broadcast(uint8_t *ip, size_t len)
 {
@@ -194,7 +194,7 @@ void mac_nat_out(struct mac_nat *m, uint8_t *frame, size_t len)
     learn(m, &from, guest);
 }
 
-/* --- in ------------------------------------------------------------------------------------------------------------- */
+/* --- in ----------------------------------------------------------------------------------------------------------- */
 
 /* The guest with that address; NULL: none. */
 static const uint8_t *guest_of(struct mac_nat *m, const struct net_addr *ip)

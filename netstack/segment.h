@@ -64,8 +64,8 @@ void segment_info(const struct segment *s, FILE *out); /* members, who has the s
 /* Names and members of the networks in dir, for `guise net list`. */
 void segment_list(const char *dir, FILE *out);
 /*
- * The same as an array, the caller's: {name, kind, process: who has the switch or 0, members: [{name, process, has_switch,
- * isolated}]}, and error where it cannot be asked.
+ * The same as an array, the caller's: {name, kind, process: who has the switch or 0, members: [{name, process,
+ * has_switch, isolated}]}, and error where it cannot be asked.
  */
 struct json_t *segment_list_json(const char *dir);
 

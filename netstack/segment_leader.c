@@ -156,8 +156,8 @@ struct leader *leader_new(struct segment *s, int lock, struct err *e)
 }
 
 /*
- * The lock goes before the connections: the members that their ends wake find it free. Before the lock goes what the next
- * one opens under the same names: ports of forwards, the host's interface.
+ * The lock goes before the connections: the members that their ends wake find it free. Before the lock goes what the
+ * next one opens under the same names: ports of forwards, the host's interface.
  */
 void leader_free(struct leader *l)
 {

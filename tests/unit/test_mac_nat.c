@@ -1,5 +1,6 @@
 /*
- * A guest behind an adapter's MAC. Frames are written out here by the RFCs: 826 (ARP), 791, 768, 2131 (DHCP), 8200, 4861.
+ * A guest behind an adapter's MAC. Frames are written out here by the RFCs: 826 (ARP), 791, 768, 2131 (DHCP), 8200,
+ * 4861.
  */
 #include "netstack/mac_nat.h"
 

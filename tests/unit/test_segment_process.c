@@ -96,7 +96,7 @@ static void join(void)
     far_plug(&far, segment_port(seg));
 }
 
-/* --- children ------------------------------------------------------------------------------------------------------- */
+/* --- children ----------------------------------------------------------------------------------------------------- */
 
 static void wait_byte(int fd)
 {
@@ -189,7 +189,7 @@ static void member(int ready, int with_echo)
     loop_run(own.env.loop);
 }
 
-/* --- members that die ----------------------------------------------------------------------------------------------- */
+/* --- members that die --------------------------------------------------------------------------------------------- */
 
 static const char echo_text[] = "there and back";
 
@@ -295,7 +295,7 @@ static void many_take_over_one_after_the_other(void **state)
     world_until(&w, is_alone, NULL, "the last to be alone");
 }
 
-/* --- switches that lie ---------------------------------------------------------------------------------------------- */
+/* --- switches that lie -------------------------------------------------------------------------------------------- */
 
 enum lie {
     LIE_VERSION,
@@ -416,7 +416,7 @@ static void a_switch_that_turns_to_lies_is_asked_again_until_it_is_gone(void **s
     world_until(&w, killed_and_replaced, &l, "a switch of our own");
 }
 
-/* --- a switch that does not answer ---------------------------------------------------------------------------------- */
+/* --- a switch that does not answer -------------------------------------------------------------------------------- */
 
 /* As many as there are sockets, and some more that stay. */
 static unsigned descriptors_of(pid_t pid)

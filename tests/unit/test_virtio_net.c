@@ -368,7 +368,10 @@ static void a_frame_that_never_fits_does_not_stop_the_others(void **state)
     ng_end();
 }
 
-/* Buffers of a thousand descriptors each, most of them empty: a driver's that wants the device to look at as many as there are, for each frame. */
+/*
+ * Buffers of a thousand descriptors each, most of them empty: a driver's that wants the device to look at as many as there
+ * are, for each frame.
+ */
 static void a_frame_is_not_spread_over_any_number_of_descriptors(void **state)
 {
     static struct vg_buf b[1000];
@@ -381,7 +384,8 @@ static void a_frame_is_not_spread_over_any_number_of_descriptors(void **state)
         vg_add(&ng.rx[0], b, ARRAY_LEN(b), true);
     vg_kick(&ng.rx[0]);
     world_run(&ng.w);
-    CHECK(far_send(&ng.far, PKT(TCP, .dst = "10.0.2.15", .flags = T_ACK, DATA(text, 3000), .gso_size = 1000))); /* lost at once */
+    /* lost at once */
+    CHECK(far_send(&ng.far, PKT(TCP, .dst = "10.0.2.15", .flags = T_ACK, DATA(text, 3000), .gso_size = 1000)));
     CHECK_EQ(ld16(vg_host(&ng.g, ng.rx[0].device) + 2), 0);
     CHECK(far_send(&ng.far, PKT(TCP, .dst = "10.0.2.15", .flags = T_ACK, DATA(text, 1500), .gso_size = 1000)));
     CHECK_EQ(ld16(vg_host(&ng.g, ng.rx[0].device) + 2), 2); /* two buffers */
