@@ -1,7 +1,7 @@
 /*
  * A guest behind the address of an adapter: for Wi-Fi, where an access point passes only frames of the station that
- * A guest behind the address of an adapter: for Wi-Fi, where an access point passes only frames of the station that
  * joined it. What the guest sends leaves with the adapter's MAC, what comes for one of its IP addresses gets the guest's
+ * again.
  *
  * Addresses in ARP, neighbour discovery (RFC 4861, 4.6.1) and DHCP follow; a DHCP client is answered by broadcast
  * (RFC 2131, 4.1), as the server cannot reach its MAC. Of other protocols only group frames reach the guest. Frames are
