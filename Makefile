@@ -96,6 +96,12 @@ check-desktop: all
 	@tests/packages.sh build demo debian test
 	@GUISE=$(B)/guise tests/long/desktop.sh
 
+.PHONY: check-installer
+check-installer:
+	@tests/packages.sh build test demo
+	@$(MAKE) --no-print-directory $(ALL_CORES) all
+	@GUISE=$(B)/guise tests/long/installer.sh
+
 .PHONY: check-disks
 check-disks:
 	@tests/packages.sh build test demo
@@ -115,6 +121,7 @@ help:
 	@echo "make check-debian   boot Debian from its disk COUNT=20 times on 1, 2 and 4 vCPUs, and once on each engine"
 	@echo "make check-netboot  Debian's installer over the network, by U-Boot and EDK2; TFTP beside QEMU's"
 	@echo "make check-desktop  Weston in Debian in the window, by keys and pointer, on two screens' devices"
+	@echo "make check-installer  Debian's installer through the window, on an X server of its own, and the disk it makes booted"
 	@echo "make check-qemu   the same random programs here and on QEMU 10: 10^7 instructions, no difference"
 	@echo "make check-disks    disks lose nothing: 100,000 power cuts, 10,000 random sequences beside QEMU, 100 kills"
 	@echo "make bench      compare with QEMU and with this host, side by side"
