@@ -15,9 +15,9 @@
 #include "devices/chardev.h"
 
 enum {
-    VC_RING = 256 << 10, /* bytes from the guest */
-    VC_INPUT = 1 << 20,  /* bytes typed or pasted that the guest has not taken */
-    VC_COLS = 80,        /* until somebody says otherwise */
+    VC_RING = 1 << 20,  /* bytes from the guest */
+    VC_INPUT = 1 << 20, /* bytes typed or pasted that the guest has not taken */
+    VC_COLS = 80,       /* until somebody says otherwise */
     VC_ROWS = 24,
     VC_CELL_W = 8, /* QEMU's font, for sizes given in pixels */
     VC_CELL_H = 16,

@@ -85,7 +85,7 @@ static void *reader(void *arg)
     uint8_t buf[PIECE];
 
     while (wait_for_data(t)) {
-        size_t n;
+        size_t n, all = 0;
 
         while ((n = vc_read(t->vc, buf, sizeof buf)) > 0) {
             while (atomic_load(&t->waiting))
@@ -94,8 +94,10 @@ static void *reader(void *arg)
             term_write(t->term, buf, n);
             pthread_mutex_unlock(&t->lock);
             wake(t);
+            all += n;
         }
-        nanosleep(&nap, NULL);
+        if (all < PIECE)
+            nanosleep(&nap, NULL);
     }
     return NULL;
 }
