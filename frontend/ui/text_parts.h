@@ -35,6 +35,8 @@ struct text_tab {
     uint64_t active, shown; /* ms: last key or output; what the blinking counts from */
     bool bar_shown;         /* the scroll bar is on the canvas */
     struct ui_rect bar;
+    uint64_t flash_until; /* ms: the bell rang */
+    bool flashing;        /* as drawn */
     bool left_alt, right_alt, swallow;
     uint32_t alt_gr_label; /* a key with the right Alt whose text is awaited */
     bool selecting;

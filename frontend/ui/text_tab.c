@@ -14,9 +14,10 @@ enum {
     PIECE = 16 << 10,  /* read under one lock */
     NAP_NS = 1000000,  /* between small reads: a UART brings a byte at a time */
     BLINK_MS = 530,    /* half a period of the cursor's */
+    FLASH_MS = 120,    /* the bell */
     BLINK_FOR = 10000, /* then it stands still, and the window sleeps */
-    MARGIN = 4,
-    BAR = 8 /* around the text, and to the right of it, in pixels of an ordinary screen */
+    MARGIN = 4,        /* around the text, in pixels of an ordinary screen */
+    BAR = 8,           /* to the right of it: the scroll bar's place */
 };
 static const double usual_px = 44.0 / 3, zoom_factor = 1.1; /* 11 points at 96 per inch */
 static const uint32_t bar_colour = 0x6a7280;
@@ -226,6 +227,24 @@ static bool draw_bar(struct text_tab *t, const struct canvas *c, size_t back, si
     return true;
 }
 
+/* The bell is a frame around the text for a moment. Returns whether it came or went. */
+static bool draw_bell(struct text_tab *t, const struct canvas *c)
+{
+    bool flash = text_now() < t->flash_until;
+    uint32_t px = flash ? bar_colour : t->background;
+    unsigned m = t->y;
+
+    if (flash == t->flashing)
+        return false;
+    t->flashing = flash;
+    t->bar_shown = false;
+    fill(c, &(struct ui_rect){0, 0, c->width, m}, px);
+    fill(c, &(struct ui_rect){0, 0, m, c->height}, px);
+    fill(c, &(struct ui_rect){c->width > m ? c->width - m : 0, 0, m, c->height}, px);
+    fill(c, &(struct ui_rect){0, c->height > m ? c->height - m : 0, c->width, m}, px);
+    return true;
+}
+
 static unsigned text_redraw(struct ui_tab *tab, const struct canvas *c, bool all, struct ui_rect rect[UI_RECTS])
 {
     struct text_tab *t = text_tab_of(tab);
@@ -246,6 +265,8 @@ static unsigned text_redraw(struct ui_tab *tab, const struct canvas *c, bool all
     term = text_lock(t);
     if (term_changed(term))
         t->shown = text_now();
+    if (term_bells(term))
+        t->flash_until = text_now() + FLASH_MS;
     term_look(term, text_draw_cells(t->draw), &cursor);
     background = term_background(term);
     back = term_scrolled(term);
@@ -254,10 +275,14 @@ static unsigned text_redraw(struct ui_tab *tab, const struct canvas *c, bool all
     put_cursor(t, text_draw_cells(t->draw), &cursor);
     if (all || background != t->background) {
         t->background = background;
-        t->bar_shown = false;
+        t->bar_shown = t->flashing = false;
         text_draw_all(t->draw, background);
     }
     n = text_draw(t->draw, t->font, c, t->focused && text_now() / BLINK_MS % 2, rect);
+    if (draw_bell(t, c)) {
+        rect[0] = (struct ui_rect){0, 0, c->width, c->height};
+        n = 1;
+    }
     if (n < UI_RECTS && draw_bar(t, c, back, lines, &rect[n]))
         n++;
     return n;
@@ -272,6 +297,8 @@ static unsigned text_next(struct ui_tab *tab)
 
     if (drag)
         return drag;
+    if (t->flashing)
+        return now < t->flash_until ? (unsigned)(t->flash_until - now) : 1;
     if (cursor_blinks(t, &cursor))
         return (unsigned)(BLINK_MS - (now - t->shown) % BLINK_MS);
     if (t->focused && t->draw && text_draw_blinks(t->draw))

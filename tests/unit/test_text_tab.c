@@ -308,6 +308,27 @@ static void the_cursor_blinks_with_focus_only(void **state)
     CHECK_EQ(tab->ops->next(tab), 0);
 }
 
+static void the_bell_is_a_frame_for_a_moment(void **state)
+{
+    uint32_t quiet;
+
+    (void)state;
+    show();
+    tab->ops->focus(tab, false);
+    tab->ops->draw(tab, &canvas, false, rect);
+    while (!sem_trywait(&woken)) {
+    }
+    quiet = px[0];
+    print("\a");
+    CHECK_EQ(tab->ops->draw(tab, &canvas, false, rect), 1);
+    CHECK(px[0] != quiet);
+    for (unsigned ms; (ms = tab->ops->next(tab)) != 0;) {
+        CHECK(ms <= 120);
+        tab->ops->draw(tab, &canvas, false, rect);
+    }
+    CHECK_EQ(px[0], quiet);
+}
+
 static void paste_reaches_the_guest(void **state)
 {
     (void)state;
@@ -359,6 +380,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(dragging_selects_and_wheels_scroll, start, end),
         cmocka_unit_test_setup_teardown(a_selection_dragged_over_the_edge_scrolls, start, end),
         cmocka_unit_test_setup_teardown(the_cursor_blinks_with_focus_only, start, end),
+        cmocka_unit_test_setup_teardown(the_bell_is_a_frame_for_a_moment, start, end),
         cmocka_unit_test_setup_teardown(paste_reaches_the_guest, start, end),
         cmocka_unit_test_setup_teardown(a_flood_is_not_held_up_by_drawing, start, end),
     };
