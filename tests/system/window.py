@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The window, as a person uses it: keys and pointer into the guest, its picture out of it. TAP; see guests.py."""
 import os
+import random
 import re
 import signal
 import subprocess
@@ -151,6 +152,36 @@ def resize(g):
     ok(wait_for(g.shows), "and as it was in a window as it was", x.size(g.window))
 
 
+def follows():
+    """A guest that follows the window, and has a pointer of its own."""
+    g = Windowed("--append", "console=ttyS0 quiet", name="follow")
+    g.begin("follow")
+    ok(g.expect("MODE 1280 800"), "a guest draws its screen", g.text[-500:])
+    tool("mousemove", "--window", g.window, 200, 200)
+    tool("windowmove", "--sync", g.window, 0, 0)
+    shape = wait_for(lambda: x.pointer() == (64, 64, 5, 7, {0xffff0000}))
+    ok(shape, "its pointer is this host's, hot spot and all", x.pointer()[:4])
+    wrong = []
+    random.seed(5)
+    for n in range(100):
+        size = (random.randrange(320, 1500), random.randrange(240, 950))
+        tool("windowsize", g.window, *size)
+        if n % 5 == 4:  # now and then one that stays
+            want = "MODE %d %d$" % size
+            if not g.expect("(?m)" + want) or not wait_for(lambda: right(x.picture(g.window), *size)):
+                wrong.append((size, x.size(g.window), g.text[-80:]))
+    ok(not wrong, "it follows 100 resizes of the window, and every pixel is where it belongs", wrong)
+    x.close(g.window)
+    ok(g.wait() == 0, "it ends with its window")
+
+
+def right(rows, w, h):
+    """The picture that follow.c draws, without the pointer, which is not the window's."""
+    line = bytes(v for px in range(w) for v in (0x40, 0, px & 255, 0))
+    return len(rows) == h and all(r[0::4] == line[0::4] and r[2::4] == line[2::4] and set(r[1::4]) == {y & 255}
+                                  for y, r in enumerate(rows))
+
+
 def states(g):
     g.ask("stop")
     ok(g.title("vm - paused") and not g.shows(), "a paused machine says so, in the title and over the picture")
@@ -241,6 +272,7 @@ def main():
     ok(g.record(KEYBOARD, TABLET), "a guest has a keyboard and a tablet")
     for test in (picture, keys, pointer, focus, hot_keys, resize, states, idle, closing):
         test(g)
+    follows()
     mouse()
     screens()
     headless()

@@ -3,7 +3,8 @@ import ctypes
 import subprocess
 import time
 
-lib = ctypes.CDLL("libX11.so.6")
+lib, fixes = ctypes.CDLL("libX11.so.6"), ctypes.CDLL("libXfixes.so.3")
+fixes.XFixesGetCursorImage.restype = ctypes.c_void_p
 for f, result in (("XOpenDisplay", ctypes.c_void_p), ("XGetImage", ctypes.c_void_p), ("XInternAtom", ctypes.c_ulong),
                   ("XDefaultRootWindow", ctypes.c_ulong), ("XCreateSimpleWindow", ctypes.c_ulong)):
     getattr(lib, f).restype = result
@@ -13,6 +14,12 @@ class Image(ctypes.Structure):
     _fields_ = [("width", ctypes.c_int), ("height", ctypes.c_int), ("xoffset", ctypes.c_int), ("format", ctypes.c_int),
                 ("data", ctypes.POINTER(ctypes.c_char)), ("byte_order", ctypes.c_int), ("unit", ctypes.c_int),
                 ("bit_order", ctypes.c_int), ("pad", ctypes.c_int), ("depth", ctypes.c_int), ("line", ctypes.c_int)]
+
+
+class Pointer(ctypes.Structure):
+    _fields_ = [("x", ctypes.c_short), ("y", ctypes.c_short), ("width", ctypes.c_ushort), ("height", ctypes.c_ushort),
+                ("xhot", ctypes.c_ushort), ("yhot", ctypes.c_ushort), ("serial", ctypes.c_ulong),
+                ("pixels", ctypes.POINTER(ctypes.c_ulong))]
 
 
 class ClientMessage(ctypes.Structure):
@@ -69,6 +76,11 @@ class XServer:
         rows = [ctypes.string_at(ctypes.addressof(image.data.contents) + y * image.line, w * 4) for y in range(h)]
         lib.XDestroyImage(ctypes.c_void_p(p))
         return rows
+
+    def pointer(self):
+        """Width, height, hot spot and the colours of the pointer."""
+        p = ctypes.cast(fixes.XFixesGetCursorImage(self.display), ctypes.POINTER(Pointer)).contents
+        return p.width, p.height, p.xhot, p.yhot, {v & 0xffffffff for v in p.pixels[:p.width * p.height]}
 
     def close(self, window):
         """The button in a window's frame."""
