@@ -28,27 +28,38 @@ struct ui *ui_new(struct host *h, const struct ui_options *o, const struct ui_ho
     return ui;
 }
 
-static void window_free(struct ui_window *w)
+/* What it has of the host, and of memory but for itself. */
+static void window_close(struct ui_window *w)
 {
     for (unsigned i = 0; i < w->tabs; i++)
         if (w->tab[i]->ops->free)
             w->tab[i]->ops->free(w->tab[i]);
+    w->tabs = 0;
     view_fini(&w->view);
     free(w->own.px);
+    w->own.px = NULL;
     w->ui->host->ops->window_free(w->hw);
-    free(w);
+    w->hw = NULL;
+}
+
+static void free_list(struct ui_window *w)
+{
+    while (w) {
+        struct ui_window *next = w->next;
+
+        if (w->hw)
+            window_close(w);
+        free(w);
+        w = next;
+    }
 }
 
 void ui_free(struct ui *ui)
 {
     if (!ui)
         return;
-    while (ui->windows) {
-        struct ui_window *w = ui->windows;
-
-        ui->windows = w->next;
-        window_free(w);
-    }
+    free_list(ui->windows);
+    free_list(ui->closed);
     overlay_font_free(ui);
     free(ui->message);
     free(ui);
@@ -179,7 +190,10 @@ bool ui_add_tab(struct ui_window *w, struct ui_tab *t, struct err *e)
 
 unsigned ui_tabs(const struct ui_window *w) { return w->tabs; }
 
-/* A window but the main one was closed: its tabs go on in the main one. */
+/*
+ * A window but the main one was closed: its tabs go on in the main one. A device that draws on another thread may just be
+ * about to wake the tab's window, so that its memory stays.
+ */
 static void fold_window(struct ui_window *w)
 {
     struct ui *ui = w->ui;
@@ -200,7 +214,9 @@ static void fold_window(struct ui_window *w)
         ui_add_tab(ui->windows, t, &e);
     }
     w->tabs = 0;
-    window_free(w);
+    window_close(w);
+    w->next = ui->closed;
+    ui->closed = w;
 }
 
 static void close_window(struct ui_window *w)

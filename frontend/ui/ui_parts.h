@@ -49,6 +49,7 @@ struct ui {
     double font_density;
     bool no_font;
     struct ui_window *windows; /* the main one first */
+    struct ui_window *closed;  /* without anything of the host */
     char *message;
     char state[96];
     uint64_t tick_at;
