@@ -160,7 +160,7 @@ def session(name, *devices):
     time.sleep(1)
     tool("click", 1)
     rows = wait_for(lambda: terminal_is_there(window), 120)
-    ok(rows, f"{name}: a click on its picture opens a terminal", "")
+    ok(rows, f"{name}: a click on its picture opens a terminal", g.run("pgrep -a weston")[0])
     time.sleep(3)
     type_line("ls --color /")
     type_line("echo 'Typed, with CAPITALS & signs: {[~|@]}' > /tmp/typed")
