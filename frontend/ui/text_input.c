@@ -42,6 +42,30 @@ static void track_alt(struct text_tab *t, const struct ui_key *k)
         t->right_alt = k->down;
 }
 
+static uint16_t keypad_key(uint16_t code)
+{
+    static const uint16_t keys[][2] = {{KEY_KP0, KEY_INSERT},   {KEY_KP1, KEY_END},  {KEY_KP2, KEY_DOWN},
+                                       {KEY_KP3, KEY_PAGEDOWN}, {KEY_KP4, KEY_LEFT}, {KEY_KP6, KEY_RIGHT},
+                                       {KEY_KP7, KEY_HOME},     {KEY_KP8, KEY_UP},   {KEY_KP9, KEY_PAGEUP},
+                                       {KEY_KPDOT, KEY_DELETE}};
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i][0] == code)
+            return keys[i][1];
+    return 0;
+}
+
+/* No text came for the key of the keypad before this event: it moves the cursor. */
+static void keypad_moves(struct text_tab *t)
+{
+    if (!t->keypad)
+        return;
+    term_key(text_lock(t), t->keypad, t->keypad_mods, 0);
+    text_unlock(t);
+    t->keypad = 0;
+    text_active(t);
+}
+
 /*
  * The right Alt may be AltGr, which picks another character: that shows in the text that follows. The left one is Alt,
  * which puts an ESC before the character.
@@ -52,6 +76,7 @@ void text_key(struct ui_tab *tab, const struct ui_key *k)
     unsigned mods = k->mods;
 
     track_alt(t, k);
+    keypad_moves(t);
     if (!k->down)
         return;
     t->swallow = false;
@@ -62,6 +87,10 @@ void text_key(struct ui_tab *tab, const struct ui_key *k)
     }
     if (mods & UI_META)
         return; /* the desktop's */
+    t->keypad = keypad_key(k->code);
+    t->keypad_mods = mods;
+    if (t->keypad)
+        return;
     if (t->right_alt && !t->left_alt) {
         mods &= ~(unsigned)(UI_ALT | UI_CTRL);
         t->alt_gr_label = k->label;
@@ -82,6 +111,7 @@ void text_text(struct ui_tab *tab, const char *utf8)
     struct text_tab *t = text_tab_of(tab);
     struct term *term;
 
+    t->keypad = 0;
     if (t->swallow || !*utf8) { /* the key was sent already */
         t->swallow = false;
         return;

@@ -39,6 +39,8 @@ struct text_tab {
     bool flashing;        /* as drawn */
     bool left_alt, right_alt, swallow;
     uint32_t alt_gr_label; /* a key with the right Alt whose text is awaited */
+    uint16_t keypad;       /* what a key of the keypad is when no text follows: NumLock is off */
+    unsigned keypad_mods;
     bool selecting;
     enum term_button held;
     int pointer_row, pointer_col; /* cells, outside of the view too */

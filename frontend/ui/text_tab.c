@@ -312,7 +312,7 @@ static void text_focus(struct ui_tab *tab, bool in)
 
     t->focused = in;
     t->left_alt = t->right_alt = t->swallow = false;
-    t->alt_gr_label = 0;
+    t->alt_gr_label = t->keypad = 0;
     t->selecting = false;
     term_focus(text_lock(t), in);
     text_unlock(t);

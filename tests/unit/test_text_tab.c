@@ -200,6 +200,21 @@ static void the_right_alt_is_altgr_where_the_layout_has_it(void **state)
     arrives("@\033q");
 }
 
+static void the_keypad_types_or_moves_as_numlock_says(void **state)
+{
+    struct ui_key seven = {KEY_KP7, true, false, 0, '7'};
+
+    (void)state;
+    show();
+    tab->ops->key(tab, &seven);
+    tab->ops->text(tab, "7");
+    seven.down = false;
+    tab->ops->key(tab, &seven);
+    key(KEY_KP7, 0, '7'); /* no text: off */
+    key(KEY_KP4, UI_CTRL, '4');
+    arrives("7\033[H\033[1;5D");
+}
+
 static void a_console_that_is_not_shown_lives(void **state)
 {
     (void)state;
@@ -375,6 +390,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(drawing_all_gives_the_same_picture, start, end),
         cmocka_unit_test_setup_teardown(keys_and_text_reach_the_guest, start, end),
         cmocka_unit_test_setup_teardown(the_right_alt_is_altgr_where_the_layout_has_it, start, end),
+        cmocka_unit_test_setup_teardown(the_keypad_types_or_moves_as_numlock_says, start, end),
         cmocka_unit_test_setup_teardown(a_console_that_is_not_shown_lives, start, end),
         cmocka_unit_test_setup_teardown(the_guest_follows_the_window, start, end),
         cmocka_unit_test_setup_teardown(dragging_selects_and_wheels_scroll, start, end),
