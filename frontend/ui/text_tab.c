@@ -11,7 +11,7 @@
 #include "frontend/ui/text_parts.h"
 
 enum {
-    PIECE = 16 << 10,  /* read under one lock */
+    PIECE = 4 << 10,   /* read under one lock: 20 ms at most, of a stream that clears the screen with each sequence */
     NAP_NS = 1000000,  /* between small reads: a UART brings a byte at a time */
     BLINK_MS = 530,    /* half a period of the cursor's */
     FLASH_MS = 120,    /* the bell */
