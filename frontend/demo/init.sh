@@ -101,7 +101,10 @@ if [ -f /script ]; then
 fi
 echo
 echo "Welcome to guise. This is $(uname -srm); $(grep -q ' /disk ' /proc/mounts && echo "a disk is mounted on /disk." || echo "no disk.")"
-echo "Type 'poweroff -f' to end, Ctrl-A h for the emulator's keys."
+case $(cat /proc/cmdline) in
+*console=tty0*) echo "Type 'poweroff -f' to end; Ctrl-Alt-M opens the window's menu." ;;
+*) echo "Type 'poweroff -f' to end, Ctrl-A h for the emulator's keys." ;;
+esac
 echo
 setsid cttyhack sh
 sync
