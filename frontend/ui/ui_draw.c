@@ -12,7 +12,10 @@
 #include "devices/display.h"
 #include "frontend/ui/ui_parts.h"
 
-enum { RECTS = UI_RECTS + 8 };
+enum {
+    RECTS = UI_RECTS + 8,
+    CANVAS_MOST = 40 << 20, /* pixels that are scaled: 8K has 32 Mi. A guest must not fill the host's memory */
+};
 
 static const double zooms[] = {0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8};
 
@@ -56,13 +59,11 @@ static void ask_size(struct ui_window *w, uint32_t pic_w, uint32_t pic_h)
 
 static bool own_canvas(struct ui_window *w, uint32_t width, uint32_t height)
 {
-    uint32_t *px = realloc(w->own.px, sizeof *px * width * height);
+    size_t pixels = (size_t)width * height;
 
-    if (!px)
-        return false;
-    memset(px, 0, sizeof *px * width * height);
-    w->own = (struct canvas){px, width, height, width};
-    return true;
+    free(w->own.px);
+    w->own = (struct canvas){pixels <= CANVAS_MOST ? calloc(pixels, sizeof *w->own.px) : NULL, width, height, width};
+    return w->own.px;
 }
 
 static void layout(struct ui_window *w)
@@ -80,9 +81,10 @@ static void layout(struct ui_window *w)
         (width != w->view.pic_w || height != w->view.pic_h) &&
         (width != divided(w->size.width, z) || height != divided(w->size.height, z)))
         ask_size(w, width, height);
-    if (!view_set(&w->view, w->size.width, w->size.height, width, height, w->ui->options.whole) ||
-        (w->view.how != VIEW_DIRECT && !own_canvas(w, width, height)))
-        w->view.w = w->view.h = 0; /* no memory for it: dark */
+    w->too_large = !view_set(&w->view, w->size.width, w->size.height, width, height, w->ui->options.whole) ||
+                   (w->view.how != VIEW_DIRECT && !own_canvas(w, width, height));
+    if (w->too_large)
+        w->view.w = w->view.h = 0;
 }
 
 void ui_settled(struct ui_window *w)
@@ -169,7 +171,9 @@ static const char *message_of(const struct ui_window *w)
 {
     const struct ui_tab *t = ui_current(w);
 
-    return w->ui->message && t->keys_to_guest ? w->ui->message : t->message;
+    if (w->ui->message && t->keys_to_guest)
+        return w->ui->message;
+    return w->too_large ? "This screen is too large to be shown." : t->message;
 }
 
 static void draw_boxes(struct ui_window *w, const struct canvas *frame, struct changes *c)

@@ -21,6 +21,7 @@ struct ui_window {
     struct view view;
     struct canvas own; /* the tab's, when it is not drawn into the frame itself */
     double zoom;       /* pixels of the window for one of the canvas, where the core scales */
+    bool too_large;    /* for memory; nothing is shown of it */
     bool layout;       /* sizes are to be asked anew */
     bool all;          /* draw everything */
     _Atomic bool dirty;

@@ -313,6 +313,26 @@ static void a_small_picture_is_enlarged_and_the_pointer_finds_its_pixel(void **s
 
 /* --- sizes --- */
 
+static void a_picture_of_a_hundred_megapixels_is_not_held(void **state)
+{
+    (void)state;
+    fake_resize(&f, 0, 640, 480);
+    settle();
+    a.width = a.height = 10000;
+    a.tab.resized = true;
+    ui_tab_wake(&a.tab);
+    turn(50);
+    CHECK_EQ(a.draws, 0);
+    CHECK_EQ(fake_pixel(&f, 0, 5, 5), 0);
+    CHECK(fake_pixel(&f, 0, 320, 230) != 0); /* it says so */
+    a.width = a.height = 6000;
+    a.tab.resized = true;
+    ui_tab_wake(&a.tab);
+    turn(50);
+    CHECK(a.draws > 0);
+    CHECK_EQ(fake_pixel(&f, 0, 320, 240), 0xaa0000);
+}
+
 static void the_window_takes_the_size_of_a_guest_that_cannot_follow(void **state)
 {
     (void)state;
@@ -736,6 +756,7 @@ int main(void)
         T(what_nobody_sees_is_not_drawn),
         T(a_tab_gets_its_time),
         T(a_small_picture_is_enlarged_and_the_pointer_finds_its_pixel),
+        T(a_picture_of_a_hundred_megapixels_is_not_held),
         T(the_window_takes_the_size_of_a_guest_that_cannot_follow),
         T(a_guest_hears_of_a_size_once_it_stays),
         T(a_dense_screen_shows_guests_twice_as_large),
