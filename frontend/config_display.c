@@ -68,7 +68,7 @@ static bool is_there(const char *spec, struct err *e)
 
     for (size_t i = 0; i < ARRAY_LEN(missing); i++)
         if (n == strlen(missing[i].name) && !strncmp(spec, missing[i].name, n))
-            return err_set(e, "%s: %s", missing[i].name, missing[i].why);
+            return err_set(e, "%s", missing[i].why);
     return true;
 }
 

@@ -61,6 +61,7 @@ struct host_ops {
     struct host_window *(*window_new)(struct host *h, const char *title, uint32_t w, uint32_t height, struct err *e);
     void (*window_free)(struct host_window *w);
     void (*set_title)(struct host_window *w, const char *title);
+    void (*set_icon)(struct host_window *w, const struct ui_cursor *picture); /* the hot spot is of no meaning */
     void (*set_size)(struct host_window *w, uint32_t width,
                      uint32_t height);                      /* RESIZED follows when it became another */
     void (*set_fullscreen)(struct host_window *w, bool on); /* on the screen where the window is */

@@ -260,3 +260,36 @@ unsigned overlay_list_at(struct ui *ui, const struct overlay *o, const struct ui
     at = (uint64_t)dx / g.col_w * g.rows + (uint64_t)dy / g.c.h;
     return at < g.count ? g.first + (unsigned)at : n;
 }
+
+/* --- the icon: a g on a square with round corners --- */
+
+static bool in_corner(uint32_t x, uint32_t y, uint32_t side, uint32_t radius)
+{
+    int64_t dx = x < radius ? (int64_t)radius - x : x >= side - radius ? (int64_t)x - (side - 1 - radius) : 0;
+    int64_t dy = y < radius ? (int64_t)radius - y : y >= side - radius ? (int64_t)y - (side - 1 - radius) : 0;
+
+    return dx * dx + dy * dy > (int64_t)radius * radius;
+}
+
+bool overlay_icon(uint32_t px[OVERLAY_ICON * OVERLAY_ICON])
+{
+    static const uint16_t no_mark[2] = {0, 0};
+    struct canvas c = {px, OVERLAY_ICON, OVERLAY_ICON, OVERLAY_ICON};
+    struct err e;
+    struct font *f = font_new(OVERLAY_ICON * 0.85, &e);
+    const uint8_t *g = f ? font_glyph(f, 'g', no_mark, FONT_BOLD, false) : NULL;
+    struct cells cell = {f, f ? font_cell_w(f) : 0, f ? font_cell_h(f) : 0, 0};
+
+    if (g && cell.w <= OVERLAY_ICON) {
+        uint32_t top = cell.h < OVERLAY_ICON ? (OVERLAY_ICON - cell.h) / 2 : 0;
+
+        canvas_fill(&c, (struct ui_rect){0, 0, OVERLAY_ICON, OVERLAY_ICON}, MARK);
+        put_glyph(&cell, &c, (OVERLAY_ICON - cell.w) / 2, top, g, INK);
+        for (uint32_t i = 0; i < OVERLAY_ICON * OVERLAY_ICON; i++)
+            px[i] =
+                in_corner(i % OVERLAY_ICON, i / OVERLAY_ICON, OVERLAY_ICON, OVERLAY_ICON / 6) ? 0 : px[i] | 0xff000000;
+    }
+    if (f)
+        font_free(f);
+    return g;
+}

@@ -32,6 +32,9 @@ void overlay_list(struct ui *ui, struct overlay *o, const struct canvas *frame, 
 /* Which item is at a place of a frame of that size; n: none. */
 unsigned overlay_list_at(struct ui *ui, const struct overlay *o, const struct ui_rect *frame, double density,
                          const struct overlay_item *item, unsigned n, unsigned chosen, int32_t x, int32_t y);
+/* The window's icon, OVERLAY_ICON pixels a side, ARGB; false: no font. */
+enum { OVERLAY_ICON = 64 };
+bool overlay_icon(uint32_t px[OVERLAY_ICON * OVERLAY_ICON]);
 void overlay_font_free(struct ui *ui);
 
 #endif

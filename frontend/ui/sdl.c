@@ -60,6 +60,13 @@ static void get_size(struct host_window *w, struct host_size *out)
 
 /* --- windows --- */
 
+/* c's pixels stay where they are. */
+static SDL_Surface *picture_of(struct sdl_lib *s, const struct ui_cursor *c)
+{
+    return s->CreateRGBSurfaceWithFormatFrom((void *)(uintptr_t)c->argb, (int)c->w, (int)c->h, 32, (int)c->w * 4,
+                                             SDL_PIXELFORMAT_ARGB8888);
+}
+
 static struct host_window *window_new(struct host *host, const char *title, uint32_t width, uint32_t height,
                                       struct err *e)
 {
@@ -121,6 +128,17 @@ static void window_free(struct host_window *w)
 }
 
 static void set_title(struct host_window *w, const char *title) { w->host->sdl.SetWindowTitle(w->win, title); }
+
+static void set_icon(struct host_window *w, const struct ui_cursor *c)
+{
+    struct sdl_lib *s = &w->host->sdl;
+    SDL_Surface *picture = picture_of(s, c);
+
+    if (!picture)
+        return;
+    s->SetWindowIcon(w->win, picture);
+    s->FreeSurface(picture);
+}
 
 static void set_size(struct host_window *w, uint32_t width, uint32_t height)
 {
@@ -188,8 +206,7 @@ static void show(struct host_window *w, const struct ui_rect *r, unsigned n)
 
 static SDL_Cursor *color_cursor(struct sdl_lib *s, const struct ui_cursor *c)
 {
-    SDL_Surface *picture = s->CreateRGBSurfaceWithFormatFrom((void *)(uintptr_t)c->argb, (int)c->w, (int)c->h, 32,
-                                                             (int)c->w * 4, SDL_PIXELFORMAT_ARGB8888);
+    SDL_Surface *picture = picture_of(s, c);
     SDL_Cursor *cursor = NULL;
 
     if (picture) {
@@ -338,6 +355,7 @@ struct host *sdl_host_new(struct err *e)
         .window_new = window_new,
         .window_free = window_free,
         .set_title = set_title,
+        .set_icon = set_icon,
         .set_size = set_size,
         .set_fullscreen = set_fullscreen,
         .get_size = get_size,

@@ -45,6 +45,7 @@
     F(SetHint)                                                                                                         \
     F(SetRelativeMouseMode)                                                                                            \
     F(SetWindowFullscreen)                                                                                             \
+    F(SetWindowIcon)                                                                                                   \
     F(SetWindowKeyboardGrab)                                                                                           \
     F(SetWindowMinimumSize)                                                                                            \
     F(SetWindowSize)                                                                                                   \

@@ -93,6 +93,14 @@ static void tab_woke(void *arg)
 
 /* --- windows and tabs --- */
 
+static void set_icon(struct ui_window *w)
+{
+    uint32_t px[OVERLAY_ICON * OVERLAY_ICON];
+
+    if (overlay_icon(px))
+        w->ui->host->ops->set_icon(w->hw, &(struct ui_cursor){OVERLAY_ICON, OVERLAY_ICON, 0, 0, px});
+}
+
 struct ui_window *ui_window_new(struct ui *ui, uint32_t width, uint32_t height, struct err *e)
 {
     struct ui_window *w = calloc(1, sizeof *w), **end = &ui->windows;
@@ -108,6 +116,7 @@ struct ui_window *ui_window_new(struct ui *ui, uint32_t width, uint32_t height, 
         free(w);
         return NULL;
     }
+    set_icon(w);
     w->visible = w->layout = w->all = true;
     ui->host->ops->get_size(w->hw, &w->size);
     w->zoom = w->size.density < 1.5 ? 1 : (double)(int)(w->size.density + 0.5);

@@ -204,6 +204,8 @@ static void the_first_tab_fills_the_window(void **state)
     turn(50);
     CHECK_EQ(fake_pixel(&f, 0, 0, 0), 0xaa0000);
     CHECK_EQ(fake_pixel(&f, 0, 639, 479), 0xaa0000);
+    CHECK_EQ(f.window[0].icon_corner >> 24, 0); /* a round corner */
+    CHECK_EQ(f.window[0].icon_middle >> 24, 255);
     CHECK_EQ(b.draws, 0);
 }
 

@@ -39,6 +39,12 @@ static void window_free(struct host_window *w)
 
 static void set_title(struct host_window *w, const char *title) { strncpy(w->title, title, sizeof w->title - 1); }
 
+static void set_icon(struct host_window *w, const struct ui_cursor *picture)
+{
+    w->icon_corner = picture->argb[0];
+    w->icon_middle = picture->argb[picture->h / 2 * picture->w + 4];
+}
+
 static void set_size(struct host_window *w, uint32_t width, uint32_t height)
 {
     new_frame(w, width, height);
@@ -137,6 +143,7 @@ static const struct host_ops ops = {
     .window_new = window_new,
     .window_free = window_free,
     .set_title = set_title,
+    .set_icon = set_icon,
     .set_size = set_size,
     .set_fullscreen = set_fullscreen,
     .get_size = get_size,

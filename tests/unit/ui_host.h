@@ -14,6 +14,7 @@ struct host_window {
     char title[256];
     uint32_t width, height;
     uint32_t *px;
+    uint32_t icon_corner, icon_middle; /* pixels of its icon: the corner, the left in the middle */
     bool full_screen, keyboard, relative, text, freed;
     enum ui_shape shape;
     struct ui_cursor cursor;
