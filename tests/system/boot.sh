@@ -30,7 +30,7 @@ boot "jit, 4 vCPUs" 300 4 --disk "$tmp/disk,bus=pci"
 boot "jit, 8 vCPUs" 300 8 --disk "$tmp/disk,bus=mmio"
 boot "jit, 256 KiB of code cache" 900 1 --disk "$tmp/disk,bus=mmio" --jit-cache-size 256K
 boot "jit, blocks not linked" 300 1 --disk "$tmp/disk,bus=mmio" --jit-no-link
-line=rcupdate.rcu_cpu_stall_timeout=300 # the slow engines on a loaded host: 21 s without a turn are no bug
+line="rcupdate.rcu_cpu_stall_timeout=300 nosoftlockup workqueue.watchdog_thresh=0" # the slow engines on a loaded host: 21 s without a turn are no bug
 boot "interp" 900 1 --engine interp --disk "$tmp/disk,bus=mmio"
 boot "interp, 2 vCPUs" 900 2 --engine interp --disk "$tmp/disk,bus=mmio"
 boot "ir" 900 1 --engine ir --disk "$tmp/disk,bus=mmio"

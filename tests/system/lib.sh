@@ -58,7 +58,8 @@ run() {
     shift
     timeout -k 5 "$limit" "$@" >"$tmp/out" 2>&1 </dev/null
     code=$?
-    ! grep -aqE 'Kernel panic|WARNING: CPU|BUG:|rcu.*detected|Oops|soft lockup' "$tmp/out" || code=99
+    grep -aE 'Kernel panic|WARNING: CPU|BUG:|rcu.*detected|Oops|soft lockup' "$tmp/out" >"$tmp/warnings" && code=99
+    sed 's/^/the kernel warned: /' "$tmp/warnings" >>"$tmp/out"
     return $code
 }
 
