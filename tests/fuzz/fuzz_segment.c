@@ -148,7 +148,7 @@ static void message(void)
         fill(body, len);
         send(fd, body, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     } else if (type == MSG_ANSWER) {
-        struct msg_answer a = {.id = (uint32_t)fuzz_take(&in, 1), .ok = (uint32_t)fuzz_take(&in, 1)};
+        struct msg_answer a = {.id = (uint32_t)fuzz_take(&in, 1), .ok = (uint16_t)fuzz_take(&in, 1)};
 
         fill((uint8_t *)a.error, 16);
         msg_send(fd, MSG_ANSWER, &a, sizeof a, -1);

@@ -90,6 +90,7 @@ uboot "U-Boot on OpenSBI (fw_jump), virtio-pci" 2 --bios "$opensbi/fw_jump.bin" 
 uboot "U-Boot on the built-in firmware" 1 --disk "$tmp/bootdisk,bus=mmio"
 
 # In M-mode it has no SBI to offer, so Debian's kernel cannot run on it (nor on QEMU): as far as handing over.
+: >"$tmp/out" # what the last one said must not be taken for its words
 "$guise" run --bios "$uboot/qemu-riscv64/u-boot.bin" --disk "$tmp/bootdisk,bus=mmio" --append quiet </dev/null >"$tmp/out" 2>&1 &
 pid=$! i=0
 while kill -0 $pid 2>/dev/null && [ $i -lt 600 ] && ! grep -aq 'Using Device Tree' "$tmp/out"; do
