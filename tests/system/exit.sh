@@ -27,6 +27,7 @@ ok $code "a reboot starts the guest again" "$tmp/out"
 script 'echo 0 >/proc/sys/kernel/printk; echo IDLE; sleep 1000'
 ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; } # fields utime and stime of proc_pid_stat(5), 10 ms each
 for cpus in 1 4; do
+    : >"$tmp/out"
     "$guise" run "$cache/vmlinuz" --initrd "$tmp/initrd" --append "console=ttyS0 quiet" --cpus $cpus --console "file:$tmp/out" </dev/null 2>"$tmp/err" &
     pid=$!
     for i in $(seq 300); do
