@@ -31,7 +31,7 @@ class Desk:
         while time.monotonic() < end and self.alive():
             time.sleep(0.5)
             now = self.look()
-            if now.text == last.text and now.selected == last.selected:
+            if now == last:
                 break
             last = now
         return last
@@ -52,8 +52,7 @@ class Desk:
         before, end = self.look(), time.monotonic() + 5
         self.window.press(*keys)
         while time.monotonic() < end:
-            now = self.look()
-            if now.text != before.text or now.selected != before.selected:
+            if self.look() != before:
                 return
             time.sleep(0.1)
 
@@ -99,19 +98,23 @@ class Desk:
             self.wait_for(r"│ " + shown, 60)
         self.press("Return")
 
+    def step(self, key):
+        """false: the focus was at the end."""
+        before = self.still().focus
+        self.press(key)
+        return self.still().focus != before
+
     def check_only(self, wanted):
         """Exactly the boxes that match are ticked; Continue."""
-        self.press("Home")
-        seen = None
-        while True:
-            screen = self.still()
-            line = screen.selected
-            if line == seen:
-                break
-            if not re.match(r"\[[ *]\]", line):
-                raise Lost(f"no box: '{line}'")
-            if (line[1] == "*") != bool(re.search(wanted, line)):
+        while self.step("Up"):
+            pass
+        more = True
+        while more:
+            focus = self.still().focus
+            box = re.search(r"\[([ *])\] (\S.*?) *(│|$)", focus)
+            if not box:
+                raise Lost(f"no box: {focus}")
+            if (box.group(1) == "*") != bool(re.search(wanted, box.group(2))):
                 self.press("space")
-            seen = self.still().selected
-            self.press("Down")
+            more = self.step("Down")
         self.button("<Continue>")

@@ -70,6 +70,7 @@ def questions(mirror, proxy):
         (r"Partition disks.*Write the changes to disks\?", lambda d: d.button("<Yes>")),
         (r"Partition disks.*Finish partitioning and write changes to disk",
          lambda d: d.choose("^Finish partitioning and write changes to disk$")),
+        (r"Configure the package manager.*Cannot access repository", lambda d: d.button("<Continue>")),
         (r"popularity-contest.*Participate in the package usage survey\?", lambda d: d.button("<No>")),
         (r"Software selection.*Choose software to install:", lambda d: d.check_only("standard system utilities")),
         (r"Finish the installation.*Installation complete", lambda d: d.button("<Continue>")),

@@ -102,16 +102,22 @@ def is_red(colour):
 
 
 class Screen:
-    """text: all of it, blanks at the ends of lines cut; selected: what is on red, without the last line (help)."""
+    """text: all of it, blanks at the ends of lines cut; without the last line (help): selected, what is on red; focus,
+    the first line with anything on red, which may be a blank."""
 
     def __init__(self, fonts, picture):
         self.picture = picture
-        lines, red = [], []
+        lines, red, on_red = [], [], []
         n = 3 * picture.width
         for top in range(0, picture.height - 15, 16):
             rows = [picture.rgb[(top + y) * n:(top + y + 1) * n] for y in range(16)]
             cells = [fonts.cell(b"".join([r[x:x + 24] for r in rows])) for x in range(0, picture.width // 8 * 24, 24)]
             lines.append("".join(c for c, _ in cells).rstrip())
+            on_red.append(any(r for _, r in cells))
             red.append("".join(c if r else " " for c, r in cells).strip())
         self.text = "\n".join(lines)
         self.selected = " ".join(r for r in red[:-1] if r)
+        self.focus = next((line for line, r in zip(lines[:-1], on_red) if r), "")
+
+    def __eq__(self, other):
+        return (self.text, self.selected, self.focus) == (other.text, other.selected, other.focus)
