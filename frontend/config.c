@@ -474,6 +474,37 @@ static bool finish_ports(struct machine_config *c, struct err *e)
     return true;
 }
 
+/* bus=ID.0; a controller without an id has the first bus, usb-bus.0. */
+const struct device_config *config_usb_controller(const struct machine_config *c, const struct device_config *d,
+                                                  struct err *e)
+{
+    const char *bus = device_prop(d, "bus");
+
+    for (unsigned i = 0; i < c->devices; i++) {
+        const char *id = device_prop(&c->device[i], "id");
+
+        if (c->device[i].type->kind != DEVICE_XHCI)
+            continue;
+        if (!id)
+            id = "usb-bus";
+        if (!bus || (!strncmp(bus, id, strlen(id)) && (!bus[strlen(id)] || !strcmp(bus + strlen(id), ".0"))))
+            return &c->device[i];
+    }
+    if (bus)
+        err_set(e, "bus=%s: there is no such USB controller", bus);
+    else
+        err_set(e, "no USB controller; add -device qemu-xhci");
+    return NULL;
+}
+
+static bool finish_usb(struct machine_config *c, struct err *e)
+{
+    for (unsigned i = 0; i < c->devices; i++)
+        if (c->device[i].type->transport == TRANSPORT_USB && !config_usb_controller(c, &c->device[i], e))
+            return err_prefix(e, "-device %s", c->device[i].type->name);
+    return true;
+}
+
 /* A chardev serves one device, or many when it is muxed. */
 static bool finish_chardev_users(struct machine_config *c, struct err *e)
 {
@@ -507,5 +538,5 @@ bool config_finish(struct machine_config *c, struct err *e)
         return err_set(e,
                        "the board has one serial port; give further streams to -device virtserialport or virtconsole");
     return config_net_finish(c, e) && finish_globals(c, e) && finish_flash(c, e) && finish_drives(c, e) &&
-           finish_ports(c, e) && finish_chardev_users(c, e);
+           finish_ports(c, e) && finish_usb(c, e) && finish_chardev_users(c, e);
 }

@@ -27,6 +27,8 @@
 
 #define GPU_PROPS "max_outputs,xres,yres,edid,max_hostmem"
 #define INPUT_PROPS "serial"
+#define XHCI_PROPS "p2,p3,intrs,slots,msi,msix,streams"
+#define USB_PROPS "port,serial,usb_version,msos-desc"
 #define BOCHS_PROPS "vgamem,xres,yres,edid"
 #define RAMFB_PROPS "x-migrate"
 #define SIMPLEFB_PROPS "width,height,format"
@@ -71,6 +73,12 @@ static const struct device_type types[] = {
     {"bochs-display", DEVICE_BOCHS, TRANSPORT_PCI, false, BOCHS_PROPS, "screen on PCI, for guests without virtio"},
     {"ps2-keyboard", DEVICE_PS2_KEYBOARD, TRANSPORT_BOARD, false, "", "PS/2 keyboard on a port as Altera made them"},
     {"ps2-mouse", DEVICE_PS2_MOUSE, TRANSPORT_BOARD, false, "", "PS/2 mouse with a wheel, on such a port"},
+    {"qemu-xhci", DEVICE_XHCI, TRANSPORT_PCI, false, XHCI_PROPS,
+     "USB 3 controller (xHCI) on PCI, for usb-kbd and the like"},
+    {"nec-usb-xhci", DEVICE_XHCI, TRANSPORT_PCI, false, XHCI_PROPS, NULL},
+    {"usb-kbd", DEVICE_USB_KEYBOARD, TRANSPORT_USB, false, USB_PROPS, "USB keyboard on the controller"},
+    {"usb-tablet", DEVICE_USB_TABLET, TRANSPORT_USB, false, USB_PROPS, "USB pointer with absolute positions"},
+    {"usb-mouse", DEVICE_USB_MOUSE, TRANSPORT_USB, false, USB_PROPS, "USB pointer with relative motion"},
     {"ramfb", DEVICE_RAMFB, TRANSPORT_BOARD, false, RAMFB_PROPS, "screen in guest memory that firmware sets up (EDK2)"},
     {"simple-framebuffer", DEVICE_SIMPLEFB, TRANSPORT_BOARD, false, SIMPLEFB_PROPS,
      "screen in guest memory, in the device tree: width=,height=,format="},
@@ -85,6 +93,7 @@ static const char *const transport_props[] = {
          "vectors,romfile,rombar,multifunction"),
     [TRANSPORT_PORT] = "",
     [TRANSPORT_NVME] = "",
+    [TRANSPORT_USB] = "id,bus",
     [TRANSPORT_BOARD] = "id",
 };
 
@@ -110,8 +119,15 @@ static const struct {
     {"qxl", "QXL is not there; bochs-display and virtio-gpu-pci are"},
     {"VGA", "VGA is not there; bochs-display is, which the same drivers drive, and virtio-gpu-pci"},
     {"virtio-input-host", "host devices are not handed through; virtio-keyboard-pci and the like are"},
-    {"usb-", "USB is not there yet"},
-    {"qemu-xhci", "USB is not there yet"},
+    {"usb-storage", "USB disks are not there yet; virtio-blk-pci and nvme are"},
+    {"usb-uas", "USB disks are not there yet; virtio-blk-pci and nvme are"},
+    {"usb-bot", "USB disks are not there yet; virtio-blk-pci and nvme are"},
+    {"usb-host", "host devices are not handed through; usb-kbd, usb-tablet and usb-mouse are there"},
+    {"usb-ehci", "not there; qemu-xhci is"},
+    {"usb-", "not there yet; of USB devices usb-kbd, usb-tablet and usb-mouse are"},
+    {"ich9-usb-", "not there; qemu-xhci is"},
+    {"piix3-usb-", "not there; qemu-xhci is"},
+    {"pci-ohci", "not there; qemu-xhci is"},
     {"vmcoreinfo", "vmcoreinfo is not there yet"},
     {"pvpanic", "pvpanic is not there yet"},
     {"i6300esb", "the watchdog is not there yet"},

@@ -23,6 +23,10 @@ enum device_kind {
     DEVICE_TOUCH,
     DEVICE_PS2_KEYBOARD,
     DEVICE_PS2_MOUSE,
+    DEVICE_XHCI,
+    DEVICE_USB_KEYBOARD,
+    DEVICE_USB_TABLET,
+    DEVICE_USB_MOUSE,
     DEVICE_BOCHS,
     DEVICE_RAMFB,
     DEVICE_SIMPLEFB,
@@ -30,8 +34,9 @@ enum device_kind {
 enum device_transport {
     TRANSPORT_MMIO,
     TRANSPORT_PCI,
-    TRANSPORT_PORT, /* sits on a virtio-serial device */
-    TRANSPORT_NVME, /* sits on an NVMe controller */
+    TRANSPORT_PORT,  /* sits on a virtio-serial device */
+    TRANSPORT_NVME,  /* sits on an NVMe controller */
+    TRANSPORT_USB,   /* sits on an xHCI controller */
     TRANSPORT_BOARD, /* on no bus */
 };
 

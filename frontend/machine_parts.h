@@ -176,6 +176,8 @@ void machine_close_input(struct machine *m);               /* after the devices 
 struct virtio_dev *machine_make_input(struct machine *m, const struct device_config *d, const char *name,
                                       struct err *e);
 bool machine_build_ps2(struct machine *m, const struct device_config *d, const char *name, struct err *e);
+/* machine_usb.c: a controller and what is plugged into it */
+bool machine_build_xhci(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 /* machine_nic.c */
 struct virtio_dev *machine_make_net(struct machine *m, const struct device_config *d, const char *name, struct err *e);
 bool machine_build_e1000e(struct machine *m, const struct device_config *d, const char *name, struct err *e);

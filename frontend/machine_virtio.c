@@ -177,6 +177,7 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
                                         [DEVICE_TOUCH] = "virtio-multitouch",
                                         [DEVICE_PS2_KEYBOARD] = "ps2-keyboard",
                                         [DEVICE_PS2_MOUSE] = "ps2-mouse",
+                                        [DEVICE_XHCI] = "qemu-xhci",
                                         [DEVICE_BOCHS] = "bochs-display",
                                         [DEVICE_RAMFB] = "ramfb",
                                         [DEVICE_SIMPLEFB] = "simple-framebuffer"};
@@ -198,6 +199,8 @@ static bool build(struct machine *m, const struct device_config *d, struct err *
         return machine_build_simplefb(m, name, e);
     if (d->type->kind == DEVICE_PS2_KEYBOARD || d->type->kind == DEVICE_PS2_MOUSE)
         return machine_build_ps2(m, d, name, e);
+    if (d->type->kind == DEVICE_XHCI)
+        return machine_build_xhci(m, d, name, e);
     v = make[d->type->kind](m, d, name, e);
     if (!v || !machine_adopt(m, &v->dev, e))
         return false;
@@ -211,7 +214,8 @@ bool machine_build_virtio(struct machine *m, struct err *e)
     for (unsigned i = 0; i < m->config->devices; i++) {
         const struct device_config *d = &m->config->device[i];
 
-        if (d->type->transport != TRANSPORT_PORT && d->type->transport != TRANSPORT_NVME && !build(m, d, e))
+        if (d->type->transport != TRANSPORT_PORT && d->type->transport != TRANSPORT_NVME &&
+            d->type->transport != TRANSPORT_USB && !build(m, d, e))
             return err_prefix(e, "-device %s", d->type->name);
     }
     return true;

@@ -13,10 +13,14 @@ static bool is_screen(enum device_kind k)
 {
     return k == DEVICE_GPU || k == DEVICE_BOCHS || k == DEVICE_RAMFB || k == DEVICE_SIMPLEFB;
 }
-static bool is_keyboard(enum device_kind k) { return k == DEVICE_KEYBOARD || k == DEVICE_PS2_KEYBOARD; }
+static bool is_keyboard(enum device_kind k)
+{
+    return k == DEVICE_KEYBOARD || k == DEVICE_PS2_KEYBOARD || k == DEVICE_USB_KEYBOARD;
+}
 static bool is_pointer(enum device_kind k)
 {
-    return k == DEVICE_TABLET || k == DEVICE_MOUSE || k == DEVICE_TOUCH || k == DEVICE_PS2_MOUSE;
+    return k == DEVICE_TABLET || k == DEVICE_MOUSE || k == DEVICE_TOUCH || k == DEVICE_PS2_MOUSE ||
+           k == DEVICE_USB_TABLET || k == DEVICE_USB_MOUSE;
 }
 
 /* A screen that follows the window, a keyboard, and a pointer that need not be grabbed. */

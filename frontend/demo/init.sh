@@ -20,6 +20,9 @@ fi
 if grep -qs 0x0012 /sys/bus/virtio/devices/*/device || ls -d /proc/device-tree/soc/ps2@* >/dev/null 2>&1; then # keyboard, pointer
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.input
 fi
+if grep -qs 0x0c0330 /sys/bus/pci/devices/*/class; then # USB
+    while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.usb
+fi
 if grep -qs 0x1111 /sys/bus/pci/devices/*/device; then # bochs-display
     while read -r m; do insmod "/lib/modules/$m" 2>/dev/null; done </modules.bochs
 fi

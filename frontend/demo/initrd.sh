@@ -42,6 +42,9 @@ list=$tmp/modules.gpu
 need virtio_gpu
 list=$tmp/modules.input
 for m in virtio_input altera_ps2 evdev; do need "$m"; done
+list=$tmp/modules.usb # evdev is in modules.input too
+seen=" "
+for m in xhci_hcd xhci_pci usbhid hid_generic evdev; do need "$m"; done
 list=$tmp/modules.bochs # what virtio_gpu needs too is in both lists: only one of the screens may be there
 seen=" "
 need bochs

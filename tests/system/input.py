@@ -8,6 +8,7 @@ from guests import GUISE, INITRD, KERNEL, Guest, done, ok
 EVENT = 24  # bytes of Linux's struct input_event
 KEY, REL, ABS = 1, 2, 3
 KEYBOARD, TABLET, MOUSE, TOUCH = ("QEMU Virtio " + n for n in ("Keyboard", "Tablet", "Mouse", "MultiTouch"))
+USB_KEYBOARD, USB_TABLET, USB_MOUSE = ("QEMU QEMU USB " + n for n in ("Keyboard", "Tablet", "Mouse"))
 
 # A board of 105 keys: QEMU's names and the numbers in linux/input-event-codes.h.
 BOARD = {
@@ -169,6 +170,63 @@ def ps2_mouse(g, pointer):
     ok([c for _, c, v in got if v] == [0x110, 0x111, 0x112, 0x113, 0x114] and len(got) == 10, "PS/2: five buttons", got)
 
 
+def usb():
+    """The tablet is plugged in before the mouse, whose bus has a name; Linux's usbhid drives all three."""
+    g = Input("--append", "console=ttyS0 quiet sysrq_always_enabled", "--device", "qemu-xhci,id=xhci", "--device", "usb-kbd",
+              "--device", "usb-tablet,port=3", "--device", "usb-mouse,bus=xhci.0,serial=abc")
+    names = (USB_KEYBOARD, USB_TABLET, USB_MOUSE)
+    g.run(" && ".join(f"wait_for '{n}'" for n in names))
+    found = g.run("cat /sys/bus/usb/devices/1-*/serial")
+    ok(found[1] == 0 and found[0].split() == ["1", "abc", "3"] and g.record(*names), "USB: Linux finds all three", found)
+    keys(g, USB_KEYBOARD, "usb-kbd", 3)
+    lights(g, USB_KEYBOARD, "usb-kbd")
+    usb_many_keys(g)
+    usb_pointers(g)
+    text, _ = g.run(f"cd /sys/bus/usb/drivers/usbhid && echo 1-1:1.0 >unbind && echo 1-1:1.0 >bind && wait_for '{USB_KEYBOARD}'")
+    ok(g.record(USB_KEYBOARD), "USB: the driver leaves and comes back", text)
+    g.ask("sendkey d 1")
+    got = [e for e in g.heard(USB_KEYBOARD, 6) if e[2] != 2]
+    ok(got == [(KEY, 32, 1), (KEY, 32, 0)], "USB: and hears keys", got)
+    g.ask("system_reset")
+    ok(g.boot() and g.run(f"wait_for '{USB_KEYBOARD}'")[1] == 0 and g.record(USB_KEYBOARD), "USB: up again after a reset",
+       g.text[-500:])
+    g.ask("sendkey e 1")
+    got = [e for e in g.heard(USB_KEYBOARD, 6) if e[2] != 2]
+    ok(got == [(KEY, 18, 1), (KEY, 18, 0)], "USB: and hears keys after it", got)
+    text, _ = g.run("dmesg | grep -iE 'usb|xhci' | grep -iE 'error|warn|fail|timed? ?out|not respond'")
+    ok(not text.strip(), "USB: the kernel complains of nothing", text)
+    ok(g.close(), "it powers off")
+
+
+def usb_many_keys(g):
+    """A seventh key is a roll-over, which changes nothing; all are up in the end."""
+    g.ask("sendkey a-s-d-f-g-h-j 5")
+    got = [e for e in g.heard(USB_KEYBOARD, 36) if e[2] != 2]
+    down = {c for _, c, v in got if v}
+    ok({30, 31, 32, 33, 34, 35} <= down and down == {c for _, c, v in got if not v}, "usb-kbd: seven keys at once", got)
+    g.heard(USB_KEYBOARD, 0)
+
+
+def usb_pointers(g):
+    tablet, mouse = (g.pointer(n) for n in ("QEMU USB Tablet", "QEMU USB Mouse"))
+    g.ask(f"mouse_set {tablet}", "mouse_move 1000 32767", "mouse_button 1", "mouse_button 6", "mouse_button 0",
+          "mouse_move 0 0 -1")
+    got = g.heard(USB_TABLET, 30)
+    want = [(ABS, 0, 1000), (ABS, 1, 32767), (KEY, 0x110, 1), (KEY, 0x110, 0), (KEY, 0x111, 1), (KEY, 0x112, 1),
+            (KEY, 0x111, 0), (KEY, 0x112, 0), (ABS, 0, 0), (ABS, 1, 0), (REL, 8, -1)]
+    ok([e for e in got if e[0] != 4 and e[1] != 11] == want, "usb-tablet: places, buttons and the wheel", got)
+    g.ask(f"mouse_set {mouse}", "mouse_move -5 300 1", "mouse_button 1", "mouse_button 0")
+    moved, pressed = {}, []
+    while len(pressed) < 2 and (got := g.heard(USB_MOUSE, 4)):  # reports of up to 127
+        for kind, code, value in got:
+            if kind == REL:
+                moved[code] = moved.get(code, 0) + value
+            elif kind == KEY:
+                pressed.append((code, value))
+    ok((moved.get(0), moved.get(1), moved.get(8)) == (-5, 300, 1) and pressed == [(0x110, 1), (0x110, 0)],
+       "usb-mouse: motion, a button and the wheel", (moved, pressed))
+
+
 def virtio(*devices):
     options = [w for d in devices for w in ("--device", d)]
     g = Input("--append", "console=ttyS0 quiet sysrq_always_enabled", *options)
@@ -192,6 +250,7 @@ def main():
     ok(g.close(), "it powers off")
     ps2(2, True)
     ps2(3, False)
+    usb()
     done()
 
 
