@@ -3,7 +3,8 @@
  *
  * High speed, one configuration, one interface, one interrupt IN endpoint. The keyboard's reports are the boot
  * protocol's also in report protocol. A press for which the queue has no room is dropped, a release waits in `late`;
- * motion that finds the queue full joins the last of it. Reports are sent when something changed, whatever the idle rate.
+ * motion that finds the queue full joins the last of it. Reports are sent when something changed, whatever the idle
+ * rate.
  * Locks: the owner's, held around every call.
  * Sources: USB 2.0, chapter 9; Device Class Definition for HID 1.11; HID Usage Tables 1.12.
  */

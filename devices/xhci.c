@@ -1,8 +1,8 @@
 /*
  * xHCI host controller: PCI function, registers, reset, life.
  *
- * A doorbell does on the spot what the ring holds; what may not go on (the event ring is full, a ring is longer than its
- * share) waits in `work` bits for the guest to read events, or for the loop. An interrupt endpoint whose device has
+ * A doorbell does on the spot what the ring holds; what may not go on (the event ring is full, a ring is longer than
+ * its share) waits in `work` bits for the guest to read events, or for the loop. An interrupt endpoint whose device has
  * nothing to say keeps its bit until an input event comes. One interrupter: MSI-X vector 0, or INTx.
  * Source: xHCI 1.2, chapter 5 (registers), 4.2 (initialisation), 4.17 (interrupters).
  */

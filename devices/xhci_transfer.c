@@ -1,8 +1,8 @@
 /*
  * xHCI: transfers (4.10, 4.11).
  *
- * A transfer descriptor (TD) is taken as a whole: a control transfer once its status stage is in the ring, any other once
- * its last TRB is. A device that has nothing to say (USB_NAK) leaves it in the ring, to be looked at when it has.
+ * A transfer descriptor (TD) is taken as a whole: a control transfer once its status stage is in the ring, any other
+ * once its last TRB is. A device that has nothing to say (USB_NAK) leaves it in the ring, to be looked at when it has.
  * See xhci_parts.h.
  */
 #include <string.h>

@@ -137,16 +137,35 @@ def bochs_display():
     ok(guest.close(), "the guest powers off")
 
 
-def ramfb():
-    """EDK2 sets it up, and starts the kernel, whose console is on it before there is any driver."""
+def edk2(*options, wait=True):
+    """Debian's firmware with a screen of its own."""
     variables = os.path.join(DIR, "vars.fd")
     shutil.copy(os.path.join(os.environ["EDK2"], "RISCV_VIRT_VARS.fd"), variables)
     code = os.path.join(os.environ["EDK2"], "RISCV_VIRT_CODE.fd")
-    guest = Guest("--device", "ramfb", program=[
+    return Guest("-device", "ramfb", *options, wait=wait, program=[
         QEMU, "-M", "virt", "-m", "512M", "-drive", f"if=pflash,unit=0,format=raw,file={code},readonly=on", "-drive",
-        f"if=pflash,unit=1,format=raw,file={variables}", "-display", "none", "-serial", "stdio", "-kernel", KERNEL, "-initrd",
-        INITRD, "-append", "console=tty0 console=ttyS0 quiet", "-monitor",
+        f"if=pflash,unit=1,format=raw,file={variables}", "-display", "none", "-serial", "stdio", "-monitor",
         f"unix:{os.path.join(DIR, f'monitor{Guest.count + 1}')},server=on,wait=off"])
+
+
+def firmware_keys():
+    """EDK2 has a driver of USB keyboards: out of its shell and through its menus by sendkey alone. The serial port shows them."""
+    guest = edk2("-device", "qemu-xhci", "-device", "usb-kbd", wait=False)
+    shell = guest.expect("ESC") and guest.expect("Shell> ")
+    guest.ask("type exit\\n")
+    ok(shell and guest.expect("Boot Maintenance Manager"), "EDK2: a USB keyboard leaves the shell for the setup", guest.text[-800:])
+    lit = picture(guest)
+    ok(not isinstance(lit, str) and lit[:2] == (800, 600) and lit[2].count(b"\x98\x98\x98") > 100000,
+       "EDK2: the screen shows the setup", lit if isinstance(lit, str) else lit[:2])
+    guest.ask("sendkey down", "sendkey down", "sendkey ret")
+    ok(guest.expect("Boot Manager Menu"), "EDK2: cursor keys and Enter open a menu", guest.text[-800:])
+    guest.ask("sendkey esc", "quit")
+    ok(guest.wait() == 0, "and the machine ends")
+
+
+def ramfb():
+    """EDK2 sets it up, and starts the kernel, whose console is on it before there is any driver."""
+    guest = edk2("-kernel", KERNEL, "-initrd", INITRD, "-append", "console=tty0 console=ttyS0 quiet")
     looks_right(guest, "ramfb", "EFI VGA")
     ok(guest.close(), "the guest powers off")
 
@@ -175,5 +194,6 @@ if sys.argv[1:2] == ["make"]:
     sys.exit(not g.close())
 bochs_display()
 ramfb()
+firmware_keys()
 simple_framebuffer()
 done()
