@@ -289,15 +289,14 @@ static void completed(struct xhci *x, gpa at, enum xhci_code code, unsigned slot
 
 void xhci_command_work(struct xhci *x)
 {
-    unsigned budget = XHCI_BUDGET;
-
+    x->reads = 0;
     while (x->command_running && x->command_work && xhci_running(x)) {
         struct xhci_trb t;
         unsigned slot = 0;
         enum xhci_fetch f;
         enum xhci_code code;
 
-        if (!budget--) {
+        if (x->reads >= XHCI_BUDGET) {
             xhci_work_later(x);
             return;
         }

@@ -16,7 +16,7 @@ enum {
     XHCI_SLOTS = 16,
     XHCI_SEGMENTS = 16, /* of the event ring */
     XHCI_TD = 256,      /* TRBs of a transfer, and links passed for one TRB */
-    XHCI_BUDGET = 64,   /* transfers or commands of a ring before others have their turn */
+    XHCI_BUDGET = 1024, /* TRBs read of a ring before others have their turn */
     XHCI_CONTEXT = 32,  /* bytes */
     XHCI_EPS = 32,      /* endpoint numbers as the controller counts them; 0 is the slot */
 };
@@ -144,7 +144,7 @@ struct xhci {
     struct usb_hid hid[XHCI_SOCKETS];
     /* not state */
     struct xhci_trb td[XHCI_TD];
-    unsigned td_len;
+    unsigned td_len, reads /* of TRBs since the ring had its turn */;
     uint64_t transfers, events, errors;
 };
 

@@ -12,6 +12,7 @@ static bool trb_read(struct xhci *x, gpa at, struct xhci_trb *t)
 {
     uint8_t raw[TRB_SIZE];
 
+    x->reads++;
     if (!dma_read(x->pci.dev.bus, at, raw, sizeof raw)) {
         xhci_die(x, "a ring is not in memory");
         return false;

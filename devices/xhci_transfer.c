@@ -279,10 +279,9 @@ static bool ep_step(struct xhci *x, unsigned slot, unsigned ep)
 
 void xhci_ep_work(struct xhci *x, unsigned slot, unsigned ep)
 {
-    unsigned budget = XHCI_BUDGET;
-
+    x->reads = 0;
     while (xhci_running(x) && x->slot[slot].work >> ep & 1 && ep_step(x, slot, ep)) {
-        if (!--budget) {
+        if (x->reads >= XHCI_BUDGET) {
             xhci_work_later(x);
             return;
         }
