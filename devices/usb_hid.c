@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/clock.h"
 
 enum { CHANGE_DOWN = 0x100, MODIFIERS = 0xe0, MODIFIER_KEYS = 8, ROLL_OVER = 1, KEYS = 6, BUTTONS = 5 };
 enum { /* request type << 8 | request */
@@ -211,12 +212,27 @@ void usb_hid_event(struct usb_hid *h, const struct usb_hid_model *m, const struc
             key(h, &e[i]);
 }
 
-int usb_hid_in(struct usb_hid *h, const struct usb_hid_model *m, uint8_t out[USB_HID_REPORT])
+/* What the last report said, without what moved. */
+static int last_report(const struct usb_hid *h, const struct usb_hid_model *m, uint8_t *out)
 {
+    return m->kind == INPUT_KEYBOARD ? key_report(h, out) : move_report(h, &h->now, m->kind == INPUT_TABLET, out);
+}
+
+int usb_hid_in(struct usb_hid *h, const struct usb_hid_model *m, uint64_t now, uint8_t out[USB_HID_REPORT])
+{
+    int n;
+
     if (!h->configured || h->halted)
         return USB_STALL;
-    return m->kind == INPUT_KEYBOARD ? next_keys(h, out) : next_move(h, m->kind == INPUT_TABLET, out);
+    n = m->kind == INPUT_KEYBOARD ? next_keys(h, out) : next_move(h, m->kind == INPUT_TABLET, out);
+    if (n == USB_NAK && h->idle && now >= h->idle_due)
+        n = last_report(h, m, out);
+    if (n != USB_NAK)
+        h->idle_due = now + h->idle * UINT64_C(4000000);
+    return n;
 }
+
+uint64_t usb_hid_due(const struct usb_hid *h) { return h->idle ? h->idle_due : CLOCK_NEVER; }
 
 bool usb_hid_down(const struct usb_hid *h, const struct usb_hid_model *m, unsigned code)
 {
@@ -300,9 +316,8 @@ static int feature(uint8_t *what, bool fits, bool on)
 static int input_report(const struct usb_hid *h, const struct usb_hid_model *m, uint8_t *data, unsigned len)
 {
     uint8_t raw[USB_HID_REPORT];
-    int n = m->kind == INPUT_KEYBOARD ? key_report(h, raw) : move_report(h, &h->now, m->kind == INPUT_TABLET, raw);
 
-    return answer(data, len, raw, (unsigned)n);
+    return answer(data, len, raw, (unsigned)last_report(h, m, raw));
 }
 
 static int class_request(struct usb_hid *h, const struct usb_hid_model *m, unsigned request, unsigned value,
@@ -321,7 +336,10 @@ static int class_request(struct usb_hid *h, const struct usb_hid_model *m, unsig
         h->leds = data[0] & LIGHTS;
         return 0;
     case GET_IDLE: return answer_number(data, len, h->idle, 1);
-    case SET_IDLE: h->idle = (uint8_t)(value >> 8); return 0;
+    case SET_IDLE:
+        h->idle = (uint8_t)(value >> 8);
+        h->idle_due = 0; /* the first at once */
+        return 0;
     case GET_PROTOCOL: return m->subclass ? answer_number(data, len, !h->boot, 1) : USB_STALL;
     case SET_PROTOCOL: return feature(&h->boot, m->subclass && value < 2, !value);
     default: return USB_STALL;

@@ -3,8 +3,8 @@
  *
  * High speed, one configuration, one interface, one interrupt IN endpoint. The keyboard's reports are the boot
  * protocol's also in report protocol. A press for which the queue has no room is dropped, a release waits in `late`;
- * motion that finds the queue full joins the last of it. Reports are sent when something changed, whatever the idle
- * rate.
+ * motion that finds the queue full joins the last of it. Reports are sent when something changed, and the last one
+ * again after the idle time when the host sets one (U-Boot does) and asks.
  * Locks: the owner's, held around every call.
  * Sources: USB 2.0, chapter 9; Device Class Definition for HID 1.11; HID Usage Tables 1.12.
  */
@@ -42,8 +42,9 @@ struct usb_hid {
     uint64_t late[4];                 /* releases that wait for room */
     uint16_t change[USB_HID_CHANGES]; /* usage, CHANGE_DOWN */
     struct usb_hid_move move[USB_HID_MOVES], now;
+    uint64_t idle_due; /* when the last report is sent again, ns */
     uint32_t head, changes, moves;
-    uint8_t configured, boot, idle, leds, halted, wakeup, pad[2];
+    uint8_t configured, boot, idle /* of 4 ms, 0: for ever */, leds, halted, wakeup, pad[6];
 };
 
 extern const struct usb_hid_model usb_hid_keyboard, usb_hid_mouse, usb_hid_tablet;
@@ -56,8 +57,10 @@ void usb_hid_sane(struct usb_hid *h, const struct usb_hid_model *m); /* after re
  */
 int usb_hid_control(struct usb_hid *h, const struct usb_hid_model *m, const char *serial, const uint8_t setup[8],
                     uint8_t *data, unsigned len);
-/* The next report of the interrupt endpoint: its length, USB_NAK or USB_STALL. */
-int usb_hid_in(struct usb_hid *h, const struct usb_hid_model *m, uint8_t out[USB_HID_REPORT]);
+/* The next report of the interrupt endpoint: its length, USB_NAK or USB_STALL. now: ns. */
+int usb_hid_in(struct usb_hid *h, const struct usb_hid_model *m, uint64_t now, uint8_t out[USB_HID_REPORT]);
+uint64_t
+usb_hid_due(const struct usb_hid *h); /* when to ask again after USB_NAK, though nothing happens; or CLOCK_NEVER */
 void usb_hid_event(struct usb_hid *h, const struct usb_hid_model *m, const struct input_event *e, unsigned n);
 bool usb_hid_down(const struct usb_hid *h, const struct usb_hid_model *m, unsigned code); /* for input_set_down */
 

@@ -100,6 +100,24 @@ static void run_later(void *arg)
 
 void xhci_work_later(struct xhci *x) { timer_arm(&x->later, 0); }
 
+static void run_idle(void *arg)
+{
+    struct xhci *x = arg;
+
+    device_lock(x);
+    x->idle_at = CLOCK_NEVER;
+    xhci_work(x);
+    device_unlock(x);
+}
+
+void xhci_work_at(struct xhci *x, uint64_t when)
+{
+    if (when >= x->idle_at)
+        return;
+    x->idle_at = when;
+    timer_arm(&x->idle, when);
+}
+
 /* All but the configuration space, and the ports' devices are new. */
 static void controller_reset(struct xhci *x)
 {
@@ -114,6 +132,8 @@ static void controller_reset(struct xhci *x)
     x->segments = x->enqueue = 0;
     x->event_cycle = 1;
     timer_cancel(&x->later);
+    timer_cancel(&x->idle);
+    x->idle_at = CLOCK_NEVER;
     xhci_ports_reset(x);
     xhci_interrupt_update(x);
 }
@@ -372,6 +392,7 @@ static void xhci_free(struct device *d)
         if (x->plug[i].model)
             input_unregister(&x->plug[i].handler);
     clock_drop_timer(&x->later);
+    clock_drop_timer(&x->idle);
     pci_fini(&x->pci);
     free(x);
 }
@@ -445,6 +466,8 @@ struct pci_device *xhci_new(const struct device_env *env, const char *name, stru
     x->input = in;
     x->pci.config_written = config_written;
     timer_init(&x->later, env->clock, run_later, x);
+    timer_init(&x->idle, env->clock, run_idle, x);
+    x->idle_at = CLOCK_NEVER;
     pci_use_intx(&x->pci);
     pci_set8(&x->pci, USB_RELEASE, 0x30);
     pci_set8(&x->pci, FRAME_LENGTH, 0x20);

@@ -129,7 +129,8 @@ struct xhci_plug {
 struct xhci {
     struct pci_device pci; /* first */
     struct input *input;
-    struct timer later;
+    struct timer later, idle; /* idle: a device repeats its report */
+    uint64_t idle_at;
     struct xhci_plug plug[XHCI_SOCKETS]; /* of USB 2 port XHCI_SOCKETS + 1 + n */
     /* state */
     uint32_t cmd, sts, dnctrl, config, iman, imod, erst_size;
@@ -154,6 +155,7 @@ void xhci_die(struct xhci *x, const char *why); /* host controller error: nothin
 void xhci_interrupt_update(struct xhci *x);
 void xhci_work(struct xhci *x); /* whatever waits */
 void xhci_work_later(struct xhci *x);
+void xhci_work_at(struct xhci *x, uint64_t when); /* an endpoint has a report then */
 
 /* xhci_port.c */
 void xhci_ports_reset(struct xhci *x);

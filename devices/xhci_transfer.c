@@ -217,9 +217,11 @@ static enum xhci_code interrupt_transfer(struct xhci *x, struct xhci_plug *p, un
 
     if (ep != 2 * USB_HID_IN + 1)
         return CC_STALL;
-    n = usb_hid_in(hid_of(p), p->model, report);
-    if (n == USB_NAK)
+    n = usb_hid_in(hid_of(p), p->model, clock_now(x->pci.dev.clock), report);
+    if (n == USB_NAK) {
+        xhci_work_at(x, usb_hid_due(hid_of(p)));
         return 0;
+    }
     if (n < 0)
         return CC_STALL;
     *moved = (uint32_t)n < td_size(x) ? (uint32_t)n : td_size(x);

@@ -423,6 +423,27 @@ static void a_report_comes_when_a_key_does(void **state)
     nothing();
 }
 
+static void an_idle_time_repeats_the_report(void **state)
+{
+    (void)state;
+    start(32);
+    address(5);
+    configure();
+    CHECK_EQ(control(0x21, 0xa, 10 << 8, 0, 0).code, SUCCESS); /* 40 ms */
+    CHECK_EQ(ld64(report(8)), 0);
+    ask_report(8);
+    clock_advance(bench.clock, 39000000);
+    nothing();
+    clock_advance(bench.clock, 2000000);
+    CHECK_EQ(must(TRANSFER_EVENT).code, SUCCESS);
+    CHECK_EQ(ld64(mem(REPORTS)), 0);
+    CHECK_EQ(control(0x21, 0xa, 0, 0, 0).code, SUCCESS);
+    ask_report(8);
+    clock_advance(bench.clock, UINT64_C(1000000000));
+    nothing();
+    CHECK_EQ(clock_next(bench.clock), CLOCK_NEVER); /* and nothing would wake the host */
+}
+
 static void seven_keys_roll_over(void **state)
 {
     static const uint16_t keys[] = {KEY_A, KEY_B, KEY_C, KEY_D, KEY_E, KEY_F, KEY_G};
@@ -723,6 +744,7 @@ int main(void)
         WITH_KEYBOARD(a_keyboard_is_enumerated),
         WITH_KEYBOARD(a_short_answer_is_told),
         WITH_KEYBOARD(a_report_comes_when_a_key_does),
+        WITH_KEYBOARD(an_idle_time_repeats_the_report),
         WITH_KEYBOARD(seven_keys_roll_over),
         WITH_KEYBOARD(a_full_queue_loses_no_release),
         WITH_KEYBOARD(lights_are_set),
