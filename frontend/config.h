@@ -165,10 +165,10 @@ struct drive_config *config_drive_find(struct machine_config *c, const char *id)
 bool config_add_device(struct machine_config *c, const char *spec, struct err *e);
 /* The device that uses the drive, or NULL. */
 const struct device_config *config_drive_user(const struct machine_config *c, const char *id);
-/* A property of a device, NULL when not given. */
 /* The controller that a USB device sits on: the one bus= names, else the first. NULL with e set: there is none. */
 const struct device_config *config_usb_controller(const struct machine_config *c, const struct device_config *d,
                                                   struct err *e);
+/* A property of a device, NULL when not given. */
 const char *device_prop(const struct device_config *d, const char *key);
 
 /* "none", "sdl[,grab-mod=...][,...]": -display's argument, "window" is ours for the same; "help" prints. (config_display.c) */
