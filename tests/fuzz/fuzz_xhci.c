@@ -138,7 +138,7 @@ static void contexts(unsigned slot, uint32_t add)
 
 static void control_transfer(unsigned slot, uint64_t setup)
 {
-    unsigned r = EPS * (slot - 1) + 1, len = setup >> 48;
+    unsigned r = EPS * (slot - 1) + 1, len = (unsigned)(setup >> 48);
 
     put(r, setup, 8, SETUP << 10 | 0x40);
     if (len)

@@ -75,8 +75,9 @@ heard() {
     f=$(log "$1") n=0
     at=$(cat "$f.at")
     while [ $(($(wc -c <"$f") - at)) -lt $2 ] && [ $n -lt 200 ]; do n=$((n + 1)); usleep 50000; done
-    wc -c <"$f" >"$f.at"
-    tail -c +$((at + 1)) "$f" | od -An -v -tu2 -w24 | while read -r a b c d e f g h type code low high; do
+    end=$(wc -c <"$f") # what comes from here on is for the next time
+    echo "$end" >"$f.at"
+    tail -c +$((at + 1)) "$f" | head -c $((end - at)) | od -An -v -tu2 -w24 | while read -r a b c d e f g h type code low high; do
         echo "$type/$code/$(((low + high * 65536 + 2147483648) % 4294967296 - 2147483648))"
     done
 }
