@@ -198,6 +198,7 @@ void machine_cont(struct machine *m)
         return;
     pthread_mutex_lock(&m->lock);
     m->stop_reason[0] = 0;
+    m->stop_pending = false; /* asked for before: what it was about is tried again now */
     pthread_mutex_unlock(&m->lock);
     clock_start(m->clock);
     machine_resume_drives(m);
@@ -209,7 +210,13 @@ void machine_cont(struct machine *m)
 static void stop_by_itself(void *arg)
 {
     struct machine *m = arg;
+    bool wanted;
 
+    pthread_mutex_lock(&m->lock);
+    wanted = m->stop_pending;
+    pthread_mutex_unlock(&m->lock);
+    if (!wanted) /* `cont` came first */
+        return;
     machine_stop(m);
     pthread_mutex_lock(&m->lock);
     m->stop_pending = false;
