@@ -29,7 +29,7 @@ limits) for k in 1 2; do a=$(cut -d" " -f1 /proc/uptime | tr -d .)
     dd if=$d of=/dev/null bs=4k count=200 iflag=direct 2>/dev/null; b=$(cut -d" " -f1 /proc/uptime | tr -d .); echo TOOK $(((b-a)*10)); sleep 1; done ;;
 fill) yes "words that are no zeroes" | head -c 14000000 >/tmp/x; dd if=/tmp/x of=$d bs=64k conv=fsync 2>/tmp/err || echo FAILED $(cat /tmp/err)
     echo 3 >/proc/sys/vm/drop_caches; [ "$(md5sum </tmp/x)" = "$(head -c 14000000 $d | md5sum)" ] && echo SAME ;;
-snap) i=1000; while [ $i -lt 1400 ]; do i=$((i+1)); for k in a b; do echo $i | dd of=/dev/vd$k bs=512 conv=sync,fsync 2>/dev/null; done; [ $i != 1001 ] || echo GOING; done; echo DONE ;;
+snap) exec 3<&0; (read -r line <&3; : >/tmp/stop) & i=1000; while [ ! -e /tmp/stop ]; do i=$((i+1)); for k in a b; do echo $i | dd of=/dev/vd$k bs=512 conv=sync,fsync 2>/dev/null; done; [ $i != 1001 ] || echo GOING; done; echo DONE $i ;;
 commit) yes guise | head -c 1000000 | dd of=$d bs=64k conv=fsync 2>/dev/null; echo WRITTEN; sleep 2 ;;
 esac; poweroff -f'
 export GUISE="$guise" KERNEL="$cache/vmlinuz" INITRD="$tmp/initrd" DIR="$tmp" FIRST=$((n + 1))

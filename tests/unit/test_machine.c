@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "base/loop.h"
 #include "devices/input.h"
 #include "frontend/machine.h"
 #include "frontend/monitor.h"
@@ -323,6 +324,38 @@ static void monitor_commands(void **state)
     free(c);
 }
 
+/* Two writes fail, one after the other; between their reports somebody makes room and lets the machine go on. */
+static void a_stop_that_was_asked_for_before_cont_does_not_stop_it_after(void **state)
+{
+    struct machine_config *c = malloc(sizeof *c);
+    struct err e = {{0}};
+    char line[256];
+    struct machine *m;
+
+    (void)state;
+    snprintf(line, sizeof line, "-nographic -serial none -monitor none -bios none -m 16M -S -kernel %s",
+             PROGRAM("stops", LUI_T0_TEST, SPIN));
+    m = make(c, line, &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    machine_cont(m);
+    machine_request_stop(m, "the first write");
+    loop_poll(machine_loop(m));
+    CHECK(!machine_running(m));
+    CHECK_STR(machine_stop_reason(m), "the first write");
+    machine_request_stop(m, "the second write");
+    machine_cont(m);
+    loop_poll(machine_loop(m));
+    CHECK(machine_running(m));
+    machine_request_stop(m, "a third");
+    loop_poll(machine_loop(m));
+    CHECK(!machine_running(m));
+    CHECK_STR(machine_stop_reason(m), "a third");
+    machine_free(m);
+    config_free(c);
+    free(c);
+}
+
 static void bad_input_gives_one_line(void **state)
 {
     const char *good = PROGRAM("good", SPIN), *empty = PROGRAM("empty", 0);
@@ -387,6 +420,7 @@ int main(void)
         cmocka_unit_test(finisher_codes),   cmocka_unit_test(reset_reloads_the_program_and_keeps_other_ram),
         cmocka_unit_test(semihosting_exit), cmocka_unit_test(two_machines_in_one_process),
         cmocka_unit_test(monitor_commands),
+        cmocka_unit_test(screens_are_listed_and_pictured), cmocka_unit_test(a_stop_that_was_asked_for_before_cont_does_not_stop_it_after),
         cmocka_unit_test(screens_are_listed_and_pictured), cmocka_unit_test(bad_input_gives_one_line),
         cmocka_unit_test(input_devices_are_there),
     };
