@@ -1,4 +1,7 @@
-/* What the files of QEMU's command line share: personality_qemu.c, personality_block.c (disks), personality_net.c (networks). */
+/*
+ * What the files of QEMU's command line share: personality_qemu.c, personality_block.c (disks), personality_net.c
+ * (networks), personality_console.c (consoles and the window).
+ */
 #ifndef FRONTEND_PERSONALITY_PARTS_H
 #define FRONTEND_PERSONALITY_PARTS_H
 
@@ -35,6 +38,21 @@ bool qemu_nic(void *ctx, const char *arg, struct err *e);
 bool qemu_net(void *ctx, const char *arg, struct err *e);
 bool qemu_filter_dump(struct qemu_cli *q, struct keyvals *k, const char *id, struct err *e);
 bool qemu_finish_dumps(struct qemu_cli *q, struct err *e);
+bool qemu_serial(void *ctx, const char *arg, struct err *e);
+bool qemu_monitor(void *ctx, const char *arg, struct err *e);
+bool qemu_mon(void *ctx, const char *arg, struct err *e);
+bool qemu_chardev(void *ctx, const char *arg, struct err *e);
+bool qemu_echr(void *ctx, const char *arg, struct err *e);
+bool qemu_nographic(void *ctx, const char *arg, struct err *e);
+bool qemu_parallel(void *ctx, const char *arg, struct err *e);
+bool qemu_display(void *ctx, const char *arg, struct err *e);
+bool qemu_full_screen(void *ctx, const char *arg, struct err *e);
+bool qemu_vga(void *ctx, const char *arg, struct err *e);
+bool qemu_no_sdl(void *ctx, const char *arg, struct err *e); /* -sdl, -vnc, -spice: why not, and what instead */
+bool qemu_no_vnc(void *ctx, const char *arg, struct err *e);
+bool qemu_no_spice(void *ctx, const char *arg, struct err *e);
+bool qemu_finish_consoles(struct qemu_cli *q,
+                          struct err *e); /* where serial port and monitor are when nothing was said */
 
 /* A type of -netdev. (personality_netdev.c) */
 struct qemu_netdev_type {

@@ -13,7 +13,6 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "cpu/riscv/config.h"
-#include "frontend/char_vc.h"
 #include "frontend/personality_parts.h"
 #include "frontend/version.h"
 
@@ -44,14 +43,6 @@ static bool not_yet_sharing(void *ctx, const char *arg, struct err *e)
     (void)ctx;
     (void)arg;
     return err_set(e, "file sharing with the host is not there yet");
-}
-
-static bool push(const char **list, unsigned *n, const char *s, struct err *e)
-{
-    if (*n == SPECS)
-        return err_set(e, "given more than %d times", SPECS);
-    list[(*n)++] = s;
-    return true;
 }
 
 #define STRING_OPTION(field)                                                                                           \
@@ -439,208 +430,11 @@ static bool opt_global(void *ctx, const char *arg, struct err *e)
     return true;
 }
 
-static bool opt_serial(void *ctx, const char *arg, struct err *e)
-{
-    struct qemu_cli *q = ctx;
-
-    return push(q->serial, &q->serials, arg, e);
-}
-
-static bool opt_monitor(void *ctx, const char *arg, struct err *e)
-{
-    struct qemu_cli *q = ctx;
-
-    return push(q->monitor, &q->monitors, arg, e);
-}
-
-static bool opt_mon(void *ctx, const char *arg, struct err *e)
-{
-    struct qemu_cli *q = ctx;
-    struct keyvals k;
-    bool pretty, ok = kv_parse(&k, arg, "chardev", e);
-    const char *mode = ok ? kv_get(&k, "mode") : NULL, *chardev = ok ? kv_get(&k, "chardev") : NULL;
-
-    if (ok && !chardev)
-        ok = err_set(e, "needs chardev=ID");
-    if (ok && mode && strcmp(mode, "readline"))
-        ok = err_set(e, "mode=%s: the machine protocol (QMP) is not there yet", mode);
-    kv_get(&k, "id");
-    ok = ok && kv_bool(&k, "pretty", &pretty, e) && kv_done(&k, e) &&
-         push(q->mon, &q->mons, config_str(q->c, chardev), e);
-    kv_free(&k);
-    return ok;
-}
-
-/* width= and height= in pixels of QEMU's font, or cols= and rows=. */
-static bool vc_props(struct keyvals *k, struct chardev_config *cd, struct err *e)
-{
-    static const struct {
-        const char *key;
-        unsigned unit;
-        bool down;
-    } keys[] = {{"width", VC_CELL_W, false}, {"height", VC_CELL_H, true}, {"cols", 1, false}, {"rows", 1, true}};
-    uint64_t size[2] = {VC_COLS, VC_ROWS}, n;
-
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const char *val = kv_get(k, keys[i].key);
-
-        if (val && !parse_u64(val, &n))
-            return err_set(e, "%s=%s: expected a number", keys[i].key, val);
-        if (val)
-            size[keys[i].down] = n / keys[i].unit;
-    }
-    return config_vc_size(cd, size[0], size[1], e);
-}
-
-static bool opt_chardev(void *ctx, const char *arg, struct err *e)
-{
-    static const struct {
-        const char *name;
-        enum chardev_kind kind;
-    } kinds[] = {{"stdio", CHARDEV_STDIO}, {"file", CHARDEV_FILE}, {"pty", CHARDEV_PTY},
-                 {"null", CHARDEV_NULL},   {"vc", CHARDEV_VC},     {"socket", CHARDEV_UNIX}};
-    struct qemu_cli *q = ctx;
-    struct chardev_config *cd;
-    struct keyvals k;
-    bool ok = kv_parse(&k, arg, "backend", e), unused;
-    const char *kind = ok ? kv_get(&k, "backend") : NULL, *id = ok ? kv_get(&k, "id") : NULL;
-    int n = -1;
-
-    if (ok && (!kind || !id))
-        ok = err_set(e, "expected KIND,id=ID");
-    for (size_t i = 0; ok && n < 0 && i <= ARRAY_LEN(kinds); i++) {
-        if (i == ARRAY_LEN(kinds))
-            ok = err_set(e, "%s: not there yet (stdio, vc, file, pty, socket with path=, null)", kind);
-        else if (!strcmp(kind, kinds[i].name))
-            n = config_chardev_new(q->c, kinds[i].kind, id, e), ok = n >= 0;
-    }
-    if (!ok) {
-        kv_free(&k);
-        return false;
-    }
-    cd = &q->c->chardev[n];
-    cd->path = config_str(q->c, kv_get(&k, "path"));
-    kv_get(&k, "logfile");
-    if (kv_get(&k, "logfile") || kv_get(&k, "input-path"))
-        ok = err_set(e, "logfile= and input-path= are not there yet");
-    if (ok && cd->kind == CHARDEV_UNIX && (kv_get(&k, "host") || kv_get(&k, "port")))
-        ok = err_set(e, "network sockets are not there yet; use path=");
-    ok = ok && kv_bool(&k, "mux", &cd->mux, e);
-    if (ok && cd->kind == CHARDEV_STDIO)
-        ok = kv_bool(&k, "signal", &cd->signal, e);
-    if (ok && cd->kind == CHARDEV_FILE)
-        ok = kv_bool(&k, "append", &cd->append, e);
-    if (ok && cd->kind == CHARDEV_VC)
-        ok = vc_props(&k, cd, e);
-    if (ok && cd->kind == CHARDEV_UNIX)
-        ok = kv_bool(&k, "server", &cd->server, e) && kv_bool(&k, "wait", &cd->wait, e);
-    ok = ok && kv_bool(&k, "logappend", &unused, e) && kv_done(&k, e);
-    if (ok && (cd->kind == CHARDEV_FILE || cd->kind == CHARDEV_UNIX) && !cd->path)
-        ok = err_set(e, "needs path=PATH");
-    kv_free(&k);
-    return ok;
-}
-
-static bool opt_display(void *ctx, const char *arg, struct err *e)
-{
-    struct qemu_cli *q = ctx;
-
-    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
-        config_display_help(stdout);
-        q->done = true;
-        return true;
-    }
-    return config_set_display(q->c, arg, e);
-}
-
-static bool opt_full_screen(void *ctx, const char *arg, struct err *e)
-{
-    (void)arg;
-    (void)e;
-    ((struct qemu_cli *)ctx)->c->display.full_screen = true;
-    return true;
-}
-
-static bool not_yet_sdl(void *ctx, const char *arg, struct err *e)
-{
-    (void)ctx;
-    (void)arg;
-    return err_set(e, "QEMU dropped this word; use -display sdl");
-}
-
-static bool not_yet_vnc(void *ctx, const char *arg, struct err *e)
-{
-    (void)ctx;
-    (void)arg;
-    return err_set(e, "a VNC server is not there yet; use -display sdl");
-}
-
-static bool not_yet_spice(void *ctx, const char *arg, struct err *e)
-{
-    (void)ctx;
-    (void)arg;
-    return err_set(e, "SPICE is not there; use -display sdl");
-}
-
-/* QEMU's board does not use it either: it warns and goes on, and scripts that say -vga std get no screen. */
-static bool opt_vga(void *ctx, const char *arg, struct err *e)
-{
-    static const char *const known[] = {"std", "cirrus", "virtio"}, *const built_elsewhere[] = {"vmware", "qxl", "tcx",
-                                                                                                "cg3"};
-
-    if (!strcmp(arg, "none"))
-        return true;
-    if (!strcmp(arg, "help")) {
-        puts("none                 no graphic card\n"
-             "std, cirrus, virtio  taken, but this board makes none of them: use -device bochs-display, ramfb or "
-             "virtio-gpu-pci");
-        ((struct qemu_cli *)ctx)->done = true;
-        return true;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(built_elsewhere); i++)
-        if (!strcmp(arg, built_elsewhere[i]))
-            return err_set(e, "%s is not available", arg);
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (!strcmp(arg, known[i])) {
-            fprintf(
-                stderr,
-                "%s: warning: A -vga option was passed but this machine type does not use that option; No VGA device "
-                "has been created (-device bochs-display, ramfb and virtio-gpu-pci are screens)\n",
-                ((struct qemu_cli *)ctx)->c->program);
-            return true;
-        }
-    return err_set(e, "unknown vga type: %s", arg);
-}
-
-static bool opt_parallel(void *ctx, const char *arg, struct err *e)
-{
-    (void)ctx;
-    return !strcmp(arg, "none") || err_set(e, "this board has no parallel port");
-}
-
-static bool opt_nographic(void *ctx, const char *arg, struct err *e)
-{
-    (void)arg;
-    (void)e;
-    ((struct qemu_cli *)ctx)->nographic = true;
-    return true;
-}
-
 static bool opt_nodefaults(void *ctx, const char *arg, struct err *e)
 {
     (void)arg;
     (void)e;
     ((struct qemu_cli *)ctx)->nodefaults = true;
-    return true;
-}
-
-static bool opt_echr(void *ctx, const char *arg, struct err *e)
-{
-    uint64_t v;
-
-    if (!parse_u64(arg, &v) || v > 255)
-        return err_set(e, "expected a character code, 0 to 255");
-    ((struct qemu_cli *)ctx)->c->escape = (unsigned)v;
     return true;
 }
 
@@ -823,20 +617,20 @@ static const struct option_row options[] = {
     {"fsdev", "ID", NULL, not_yet_sharing, NULL},
     {"virtfs", "ID", NULL, not_yet_sharing, NULL},
     {"Consoles", 0, 0, 0, 0},
-    {"nographic", NULL, "serial port and monitor on the terminal, Ctrl-A h for keys", opt_nographic, NULL},
-    {"serial", "WHERE", "stdio, mon:stdio, vc, file:PATH, pty, unix:PATH, null, none, chardev:ID", opt_serial,
+    {"nographic", NULL, "serial port and monitor on the terminal, Ctrl-A h for keys", qemu_nographic, NULL},
+    {"serial", "WHERE", "stdio, mon:stdio, vc, file:PATH, pty, unix:PATH, null, none, chardev:ID", qemu_serial,
      "stdio|mon:stdio|vc|pty|null|none"},
-    {"chardev", "KIND,id=ID", "stdio, vc, file, pty, socket (path=), null; mux=on shares it", opt_chardev,
+    {"chardev", "KIND,id=ID", "stdio, vc, file, pty, socket (path=), null; mux=on shares it", qemu_chardev,
      "stdio|vc|file|pty|socket|null"},
-    {"monitor", "WHERE", "as -serial", opt_monitor, "stdio|vc|none|pty"},
-    {"mon", "chardev=ID", "monitor on a character device", opt_mon, NULL},
-    {"echr", "CODE", "escape key, a character code (default 1, Ctrl-A)", opt_echr, NULL},
-    {"display", "sdl[,PROP=VALUE]|none", "a window, with consoles in tabs; help lists the properties", opt_display,
+    {"monitor", "WHERE", "as -serial", qemu_monitor, "stdio|vc|none|pty"},
+    {"mon", "chardev=ID", "monitor on a character device", qemu_mon, NULL},
+    {"echr", "CODE", "escape key, a character code (default 1, Ctrl-A)", qemu_echr, NULL},
+    {"display", "sdl[,PROP=VALUE]|none", "a window, with consoles in tabs; help lists the properties", qemu_display,
      "sdl|none|help"},
-    {"full-screen", NULL, "the window takes the whole screen", opt_full_screen, NULL},
-    {"vga", "none|std|virtio|cirrus", "no card of these is made on this board: see -device", opt_vga,
+    {"full-screen", NULL, "the window takes the whole screen", qemu_full_screen, NULL},
+    {"vga", "none|std|virtio|cirrus", "no card of these is made on this board: see -device", qemu_vga,
      "none|std|virtio|cirrus|help"},
-    {"parallel", "none", NULL, opt_parallel, "none"},
+    {"parallel", "none", NULL, qemu_parallel, "none"},
     {"Running and looking inside", 0, 0, 0, 0},
     {"no-reboot", NULL, "end when the guest resets", opt_no_reboot, NULL},
     {"no-shutdown", NULL, "stop, but stay, when the guest powers off", opt_no_shutdown, NULL},
@@ -866,9 +660,9 @@ static const struct option_row options[] = {
     {"plugin", "FILE", NULL, not_yet, NULL},
     {"sandbox", "SPEC", NULL, not_yet, NULL},
     {"readconfig", "FILE", NULL, not_yet, NULL},
-    {"sdl", NULL, NULL, not_yet_sdl, NULL},
-    {"vnc", "WHERE", NULL, not_yet_vnc, NULL},
-    {"spice", "OPTIONS", NULL, not_yet_spice, NULL},
+    {"sdl", NULL, NULL, qemu_no_sdl, NULL},
+    {"vnc", "WHERE", NULL, qemu_no_vnc, NULL},
+    {"spice", "OPTIONS", NULL, qemu_no_spice, NULL},
     {"version", NULL, "print the version", opt_version, NULL},
     {"help", NULL, "print this", opt_help, NULL},
     {"h", NULL, NULL, opt_help, NULL},
@@ -894,63 +688,6 @@ const struct doc personality_qemu_doc = {
     .program = "qemu-system-riscv64",
 };
 
-/*
- * Serial port and monitor when nothing was said (QEMU system/vl.c, qemu_create_default_devices): -nographic muxes both on
- * the terminal; with only one of them given the other one takes the terminal if it is free.
- */
-static bool finish_consoles(struct qemu_cli *q, struct err *e)
-{
-    bool stdio_taken = false;
-    struct machine_config *c = q->c;
-
-    for (unsigned i = 0; i < q->serials; i++)
-        stdio_taken |= strstr(q->serial[i], "stdio") != NULL;
-    for (unsigned i = 0; i < c->chardevs; i++)
-        stdio_taken |= c->chardev[i].kind == CHARDEV_STDIO;
-    for (unsigned i = 0; i < q->monitors; i++)
-        stdio_taken |= strstr(q->monitor[i], "stdio") != NULL;
-    if (c->display.window && !q->nographic) { /* as QEMU: what was not placed elsewhere is in the window */
-        if (!q->serials && !q->nodefaults)
-            q->serial[q->serials++] = "vc";
-        if (!q->monitors && !q->mons && !q->nodefaults)
-            q->monitor[q->monitors++] = "vc";
-    } else if (!q->nodefaults && (!c->display.given || q->nographic)) { /* our default, too: there is no window */
-        if (!q->serials && !q->monitors && !q->mons && !stdio_taken)
-            q->serial[q->serials++] = "mon:stdio";
-        else if (!q->serials && !stdio_taken)
-            q->serial[q->serials++] = "stdio";
-        else if (!q->monitors && !q->mons && !stdio_taken)
-            q->monitor[q->monitors++] = "stdio";
-    }
-    for (unsigned i = 0; i < q->serials; i++) {
-        char label[24];
-
-        snprintf(label, sizeof label, "serial%u", i);
-        if (c->serials == CONFIG_SERIALS)
-            return err_set(e, "-serial: more than %d", CONFIG_SERIALS);
-        if (!config_chardev_spec(c, q->serial[i], label, &c->serial[c->serials], e))
-            return err_prefix(e, "-serial");
-        c->serials++;
-    }
-    for (unsigned i = 0; i < q->monitors; i++) {
-        int n;
-
-        if (!config_chardev_spec(c, q->monitor[i], "monitor", &n, e))
-            return err_prefix(e, "-monitor");
-        if (n >= 0 && !config_add_monitor(c, n, e))
-            return false;
-    }
-    for (unsigned i = 0; i < q->mons; i++) {
-        int n = config_chardev_find(c, q->mon[i]);
-
-        if (n < 0)
-            return err_set(e, "-mon: no character device '%s'", q->mon[i]);
-        if (!config_add_monitor(c, n, e))
-            return false;
-    }
-    return true;
-}
-
 static bool finish(struct qemu_cli *q, struct err *e)
 {
     if (q->enable_kvm && !q->accel_found)
@@ -964,7 +701,7 @@ static bool finish(struct qemu_cli *q, struct err *e)
         q->c->display.window = false;
     else if (q->c->display.full_screen && !q->c->display.given)
         q->c->display.window = true;
-    return qemu_finish_dumps(q, e) && finish_consoles(q, e) && config_finish(q->c, e);
+    return qemu_finish_dumps(q, e) && qemu_finish_consoles(q, e) && config_finish(q->c, e);
 }
 
 enum cli_result personality_qemu(struct machine_config *c, int argc, char **argv, struct err *e)
