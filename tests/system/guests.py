@@ -38,8 +38,8 @@ class Console:
                                         env={**os.environ, **(env or {})})
         self.text, self.at = "", 0
 
-    def expect(self, pattern):
-        end = time.monotonic() + WAIT
+    def expect(self, pattern, limit=WAIT):
+        end = time.monotonic() + limit
         while True:
             m = re.compile(pattern).search(self.text, self.at)
             if m:
@@ -91,16 +91,21 @@ class Guest(Console):
         self.start = self.at
         self.type(f"{self.commands} {command}\n")
 
-    def end(self):
+    def end(self, limit=WAIT):
         """What the command printed, and its code (None: it did not end)."""
-        m = self.expect(f"={self.commands}=(\\d+)=")
+        m = self.expect(f"={self.commands}=(\\d+)=", limit)
         return (self.text[self.start:m.start()], int(m.group(1))) if m else (self.text[-2000:], None)
 
-    def run(self, command):
+    def run(self, command, limit=WAIT):
         if not self.up:
             return (self.text[-2000:], None)
         self.begin(command)
-        return self.end()
+        return self.end(limit)
+
+    def cpu(self):
+        """Seconds of processor time so far."""
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def ask(self, *lines):
         """The monitor's answers."""

@@ -45,6 +45,40 @@ need_netboot() {
     exit 1
 }
 
+# An X server of its own for windows, in DISPLAY; its process is $server.
+need_xserver() {
+    Xvfb -displayfd 3 -screen 0 1600x1000x24 -nolisten tcp 3>"$tmp/display" 2>"$tmp/xvfb.log" &
+    server=$!
+    trap 'kill $server 2>/dev/null; rm -rf "$tmp"' EXIT
+    for i in $(seq 200); do
+        [ ! -s "$tmp/display" ] || break
+        sleep 0.05
+    done
+    if [ ! -s "$tmp/display" ]; then
+        ok 1 "a virtual X server starts" "$tmp/xvfb.log"
+        echo "1..$n"
+        exit 1
+    fi
+    DISPLAY=:$(cat "$tmp/display")
+    export DISPLAY
+}
+
+# need_namespaces WHAT NAME...: network namespaces with their loopback up; they go at the end. WHAT is skipped where they are refused.
+need_namespaces() {
+    what=$1 made=
+    shift
+    trap 'for ns in $made; do ip netns del "$ns"; done; rm -rf "$tmp"' EXIT
+    for ns; do
+        why=$(ip netns add "$ns" 2>&1) || {
+            echo "ok 1 - $what # SKIP network namespaces are refused here: $why"
+            echo "1..1"
+            exit 0
+        }
+        made="$made $ns"
+        ip netns exec "$ns" ip link set lo up
+    done
+}
+
 # script TEXT: an initial RAM disk that runs it, in $tmp/initrd
 script() {
     echo "$1" >"$tmp/script"
@@ -62,6 +96,10 @@ run() {
     sed 's/^/the kernel warned: /' "$tmp/warnings" >>"$tmp/out"
     return $code
 }
+
+# A script for guests that do what lines on their console say, and say how that ended: guests.py.
+line_guest='stty -echo; echo READY
+while read -r tag line; do eval "$line" 2>&1; echo "=$tag=$?="; done'
 
 # A script for guests that do what they are told on their console, and hear keys and pointers. ev NAME is that device's
 # event file, wait_for NAME waits until there is one; record NAME keeps what it says in a file; heard NAME BYTES waits for

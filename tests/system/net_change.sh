@@ -6,21 +6,7 @@
 #   on 10.99.0.1, which both lead to
 . "$(dirname "$0")/lib.sh"
 near=guise-n$$ far=guise-f$$
-made=
-finish() {
-    for ns in $made; do ip netns del "$ns"; done
-    rm -rf "$tmp"
-}
-trap finish EXIT
-for ns in $near $far; do
-    why=$(ip netns add "$ns" 2>&1) || {
-        echo "ok 1 - a host that sleeps and moves # SKIP network namespaces are refused here: $why"
-        echo "1..1"
-        exit 0
-    }
-    made="$made $ns"
-    ip netns exec "$ns" ip link set lo up
-done
+need_namespaces "a host that sleeps and moves" "$near" "$far"
 for n in 1 2; do
     ip netns exec "$near" ip link add "v$((n * 2 - 2))" type veth peer name "v$((n * 2 - 1))" netns "$far"
     ip netns exec "$far" ip addr add "10.9.$n.1/24" dev "v$((n * 2 - 1))"
@@ -30,7 +16,6 @@ ip netns exec "$far" ip addr add 10.99.0.1/32 dev lo
 # A connection whose packets are not answered ends after seconds instead of a quarter of an hour.
 ip netns exec "$near" sh -c 'echo 4 >/proc/sys/net/ipv4/tcp_retries2'
 need_guest
-script 'stty -echo; echo READY
-while read -r tag line; do eval "$line" 2>&1; echo "=$tag=$?="; done'
+script "$line_guest"
 NEAR=$near FAR=$far GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$tmp/initrd DIR=$tmp \
     timeout -k 10 1000 python3 "$top/tests/system/net_change.py"

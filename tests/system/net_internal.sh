@@ -5,21 +5,10 @@
 . "$(dirname "$0")/lib.sh"
 id=$$
 names="guise-a$id guise-b$id guise-c$id guise-r$id"
-made=
-finish() {
-    for ns in $made; do ip netns del "$ns"; done
-    rm -rf "$tmp"
-}
-trap finish EXIT
+# shellcheck disable=SC2086
+need_namespaces "named networks in namespaces" $names
 for ns in $names; do
-    why=$(ip netns add "$ns" 2>&1) || {
-        echo "ok 1 - named networks in namespaces # SKIP network namespaces are refused here: $why"
-        echo "1..1"
-        exit 0
-    }
-    made="$made $ns"
     ip netns exec "$ns" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; echo 1 >/proc/sys/net/ipv4/ip_forward' 2>/dev/null
-    ip netns exec "$ns" ip link set lo up
 done
 r=guise-r$id i=0
 for ns in guise-a$id guise-b$id guise-c$id; do
@@ -32,8 +21,6 @@ for ns in guise-a$id guise-b$id guise-c$id; do
     ip netns exec "$ns" ip route add default via "10.8.$i.254"
 done
 need_guest
-# The guest does what it is told on its console, and says how that ended.
-script 'stty -echo; echo READY
-while read -r tag line; do eval "$line" 2>&1; echo "=$tag=$?="; done'
+script "$line_guest"
 NS=$names GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$tmp/initrd DIR=$tmp \
     timeout -k 10 1500 python3 "$top/tests/system/net_internal.py"

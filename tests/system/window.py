@@ -56,11 +56,6 @@ class Windowed(Guest):
         return x.size(self.window) == (w, h) and all(
             s[0::4] == r[2::3] and s[1::4] == r[1::3] and s[2::4] == r[0::3] for s, r in zip(seen, rows))
 
-    def cpu(self):
-        """Seconds of processor time so far."""
-        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
 
 def x_key(code):
     """The key's name for xdotool: its X code, which must not look like a digit."""

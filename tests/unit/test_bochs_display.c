@@ -10,6 +10,7 @@
 #include "devices/pci_host.h"
 #include "tests/unit/check.h"
 #include "tests/unit/dev.h"
+#include "tests/unit/look.h"
 
 #define ECAM UINT64_C(0x30000000)
 #define FN (ECAM + 0x8000) /* slot 1 */
@@ -20,9 +21,7 @@ enum { ID, XRES, YRES, BPP, ENABLE, BANK, VIRT_WIDTH, VIRT_HEIGHT, X_OFFSET, Y_O
 static struct dev_bench bench;
 static struct device *host;
 static struct pci_device *p;
-static struct display *screen;
-static struct display_viewer viewer;
-static struct display_update u;
+static struct look seen;
 static struct err err;
 
 static uint64_t rd(gpa a, unsigned size) { return dev_read(&bench, a, size); }
@@ -45,14 +44,12 @@ static void plug(const struct bochs_display_options *o)
     wr(FN + 0x10, 4, VRAM);
     wr(FN + 0x18, 4, REGS);
     wr(FN + 4, 2, 2);
-    screen = bochs_display_screen(p);
-    viewer = (struct display_viewer){0};
-    display_attach(screen, &viewer);
+    look_open(&seen, bochs_display_screen(p));
 }
 
 static void unplug(void)
 {
-    display_detach(screen, &viewer);
+    look_close(&seen);
     device_free(&p->dev);
     device_free(host);
     dev_bench_close(&bench);
@@ -72,16 +69,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool look(void)
-{
-    bool any;
-
-    display_refresh(screen);
-    any = display_begin(screen, &viewer, &u);
-    display_end(screen, &viewer);
-    return any;
-}
-
 /* As Linux sets a mode. */
 static void set_mode(unsigned w, unsigned h, unsigned bpp)
 {
@@ -98,15 +85,6 @@ static void set_mode(unsigned w, unsigned h, unsigned bpp)
     vbe(X_OFFSET, 0);
     vbe(Y_OFFSET, 0);
     vbe(ENABLE, 0x41);
-}
-
-static uint32_t pixel(uint32_t x, uint32_t y)
-{
-    uint32_t v;
-
-    display_read(display_lock(screen), &(struct display_rect){x, y, 1, 1}, &v, 4);
-    display_unlock(screen);
-    return v & 0xffffff;
 }
 
 static void it_says_who_it_is(void **state)
@@ -130,45 +108,45 @@ static void it_says_who_it_is(void **state)
 static void a_mode_shows_the_video_memory(void **state)
 {
     (void)state;
-    look();
-    CHECK(!u.has_surface);
+    look_news(&seen);
+    CHECK(!seen.u.has_surface);
     set_mode(800, 600, 32);
     wr(VRAM + 4 * (800 * 10 + 20), 4, 0x123456);
-    CHECK(look());
-    CHECK(u.new_surface && u.has_surface);
-    CHECK_EQ(u.surface.width, 800);
-    CHECK_EQ(u.surface.height, 600);
-    CHECK_EQ(u.surface.stride, 3200);
-    CHECK_EQ(pixel(20, 10), 0x123456);
+    CHECK(look_news(&seen));
+    CHECK(seen.u.new_surface && seen.u.has_surface);
+    CHECK_EQ(seen.u.surface.width, 800);
+    CHECK_EQ(seen.u.surface.height, 600);
+    CHECK_EQ(seen.u.surface.stride, 3200);
+    CHECK_EQ(look_pixel(&seen, 20, 10), 0x123456);
     vbe(ENABLE, 0);
-    CHECK(look());
-    CHECK(!u.has_surface);
+    CHECK(look_news(&seen));
+    CHECK(!seen.u.has_surface);
     set_mode(800, 600, 16);
     wr(VRAM + 2 * (800 * 3 + 5), 2, 0xf81f);
-    CHECK(look());
-    CHECK_EQ(pixel(5, 3), 0xff00ff);
+    CHECK(look_news(&seen));
+    CHECK_EQ(look_pixel(&seen, 5, 3), 0xff00ff);
 }
 
 static void written_rows_are_damage_and_others_are_not(void **state)
 {
     (void)state;
     set_mode(1024, 768, 32); /* a row is a page */
-    look();
-    look();
-    CHECK(!look());
+    look_news(&seen);
+    look_news(&seen);
+    CHECK(!look_news(&seen));
     wr(VRAM + 4096 * 100 + 8, 8, 1);
     wr(VRAM + 4096 * 101, 4, 1);
     wr(VRAM + 4096 * 500, 1, 1);
     wr(VRAM + 4096 * 768, 8, 1); /* below the picture */
-    CHECK(look());
-    CHECK(!u.new_surface);
-    CHECK_EQ(u.rects, 2);
-    CHECK_EQ(u.rect[0].y, 100);
-    CHECK_EQ(u.rect[0].h, 2);
-    CHECK_EQ(u.rect[0].w, 1024);
-    CHECK_EQ(u.rect[1].y, 500);
-    CHECK_EQ(u.rect[1].h, 1);
-    CHECK(!look());
+    CHECK(look_news(&seen));
+    CHECK(!seen.u.new_surface);
+    CHECK_EQ(seen.u.rects, 2);
+    CHECK_EQ(seen.u.rect[0].y, 100);
+    CHECK_EQ(seen.u.rect[0].h, 2);
+    CHECK_EQ(seen.u.rect[0].w, 1024);
+    CHECK_EQ(seen.u.rect[1].y, 500);
+    CHECK_EQ(seen.u.rect[1].h, 1);
+    CHECK(!look_news(&seen));
 }
 
 static void a_page_that_holds_parts_of_rows_damages_them_all(void **state)
@@ -176,34 +154,34 @@ static void a_page_that_holds_parts_of_rows_damages_them_all(void **state)
     (void)state;
     set_mode(800, 600, 32); /* 3200 bytes a row */
     vbe(Y_OFFSET, 1);       /* the picture begins within a page */
-    look();
-    look();
-    CHECK(!look());
+    look_news(&seen);
+    look_news(&seen);
+    CHECK(!look_news(&seen));
     wr(VRAM + 2 * 4096, 1, 1); /* bytes 8192 to 12287: from 3200 on, row 1 (4992) to row 2 (9087) */
-    CHECK(look());
-    CHECK_EQ(u.rects, 1);
-    CHECK_EQ(u.rect[0].y, 1);
-    CHECK_EQ(u.rect[0].h, 2);
+    CHECK(look_news(&seen));
+    CHECK_EQ(seen.u.rects, 1);
+    CHECK_EQ(seen.u.rect[0].y, 1);
+    CHECK_EQ(seen.u.rect[0].h, 2);
 }
 
 static void a_flip_is_no_new_surface(void **state)
 {
     (void)state;
     set_mode(640, 480, 32);
-    look();
+    look_news(&seen);
     wr(VRAM + 640 * 4 * 480, 4, 0xabcdef);
     vbe(Y_OFFSET, 480);
-    CHECK(look());
-    CHECK(!u.new_surface);
-    CHECK_EQ(pixel(0, 0), 0xabcdef);
-    CHECK_EQ(u.rect[0].h, 480);
+    CHECK(look_news(&seen));
+    CHECK(!seen.u.new_surface);
+    CHECK_EQ(look_pixel(&seen, 0, 0), 0xabcdef);
+    CHECK_EQ(seen.u.rect[0].h, 480);
     vbe(VIRT_WIDTH, 700);
     vbe(X_OFFSET, 60);
     vbe(Y_OFFSET, 2);
-    CHECK(look());
-    CHECK_EQ(u.surface.stride, 2800);
+    CHECK(look_news(&seen));
+    CHECK_EQ(seen.u.surface.stride, 2800);
     wr(VRAM + 4 * (700 * 2 + 60), 4, 0x010203);
-    CHECK_EQ(pixel(0, 0), 0x010203);
+    CHECK_EQ(look_pixel(&seen, 0, 0), 0x010203);
 }
 
 static void byte_order_follows_its_register(void **state)
@@ -213,11 +191,11 @@ static void byte_order_follows_its_register(void **state)
     wr(VRAM, 4, 0x11223300);
     wr(REGS + 0x604, 4, 0xbebebebe);
     CHECK_EQ(rd(REGS + 0x604, 4), 0xbebebebe);
-    CHECK_EQ(pixel(0, 0), 0x332211);
+    CHECK_EQ(look_pixel(&seen, 0, 0), 0x332211);
     wr(REGS + 0x604, 4, 0x12345678);
     CHECK_EQ(rd(REGS + 0x604, 4), 0xbebebebe);
     wr(REGS + 0x604, 4, 0x1e1e1e1e);
-    CHECK_EQ(pixel(0, 0), 0x223300);
+    CHECK_EQ(look_pixel(&seen, 0, 0), 0x223300);
 }
 
 static void blanking_darkens_and_keeps_the_memory(void **state)
@@ -227,16 +205,16 @@ static void blanking_darkens_and_keeps_the_memory(void **state)
     wr(VRAM, 4, 7);
     rd(REGS + 0x41a, 1);
     wr(REGS + 0x400, 1, 0);
-    look();
-    CHECK(!u.has_surface);
+    look_news(&seen);
+    CHECK(!seen.u.has_surface);
     wr(REGS + 0x400, 1, 0x20); /* data of index 0 */
-    look();
-    CHECK(!u.has_surface);
+    look_news(&seen);
+    CHECK(!seen.u.has_surface);
     rd(REGS + 0x41a, 1);
     wr(REGS + 0x400, 1, 0x20);
-    look();
-    CHECK(u.has_surface);
-    CHECK_EQ(pixel(0, 0), 7);
+    look_news(&seen);
+    CHECK(seen.u.has_surface);
+    CHECK_EQ(look_pixel(&seen, 0, 0), 7);
 }
 
 static void what_does_not_fit_is_dark(void **state)
@@ -250,15 +228,15 @@ static void what_does_not_fit_is_dark(void **state)
 
     (void)state;
     set_mode(2048, 2048, 32); /* all of it */
-    look();
-    CHECK(u.has_surface);
+    look_news(&seen);
+    CHECK(seen.u.has_surface);
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
         set_mode(bad[i][0], bad[i][1], bad[i][2]);
         vbe(VIRT_WIDTH, bad[i][3]);
         vbe(X_OFFSET, bad[i][4]);
         vbe(Y_OFFSET, bad[i][5]);
-        look();
-        if (u.has_surface)
+        look_news(&seen);
+        if (seen.u.has_surface)
             fail_msg("mode %u is shown", i);
     }
 }
@@ -268,10 +246,10 @@ static void the_monitor_is_as_large_as_the_viewer_s_window(void **state)
     (void)state;
     CHECK_EQ(rd(REGS + 54 + 2, 1) | (rd(REGS + 54 + 4, 1) & 0xf0) << 4, 1280);
     CHECK_EQ(rd(REGS + 54 + 5, 1) | (rd(REGS + 54 + 7, 1) & 0xf0) << 4, 800);
-    display_wants_size(screen, 1000, 700, 0, 0);
+    display_wants_size(seen.screen, 1000, 700, 0, 0);
     CHECK_EQ(rd(REGS + 54 + 2, 1) | (rd(REGS + 54 + 4, 1) & 0xf0) << 4, 1000);
     CHECK_EQ(rd(REGS + 54 + 5, 1) | (rd(REGS + 54 + 7, 1) & 0xf0) << 4, 700);
-    display_wants_size(screen, 0, 0, 0, 0); /* nobody looks: it stays */
+    display_wants_size(seen.screen, 0, 0, 0, 0); /* nobody looks: it stays */
     CHECK_EQ(rd(REGS + 54 + 2, 1) | (rd(REGS + 54 + 4, 1) & 0xf0) << 4, 1000);
     device_reset(&p->dev);
     wr(FN + 0x18, 4, REGS);
@@ -294,22 +272,22 @@ static void reset_is_dark_and_restore_shows_again(void **state)
     dev_check_save_restore(&p->dev);
     device_save(&p->dev, image);
     device_reset(&p->dev);
-    look();
-    CHECK(!u.has_surface);
+    look_news(&seen);
+    CHECK(!seen.u.has_surface);
     wr(FN + 0x18, 4, REGS);
     wr(FN + 4, 2, 2);
     CHECK_EQ(rd(REGS + 0x508, 2), 0);
     CHECK_EQ(rd(REGS + 0x604, 4), 0x1e1e1e1e);
     CHECK(device_restore(&p->dev, image, n, &err));
-    look();
-    CHECK(u.has_surface);
-    CHECK_EQ(u.surface.width, 640);
-    CHECK(u.surface.format == PIXEL_BGRX8888);
-    look();
-    CHECK(!look());
+    look_news(&seen);
+    CHECK(seen.u.has_surface);
+    CHECK_EQ(seen.u.surface.width, 640);
+    CHECK(seen.u.surface.format == PIXEL_BGRX8888);
+    look_news(&seen);
+    CHECK(!look_news(&seen));
     CHECK(device_restore(&p->dev, image, n, &err)); /* its memory may be another now */
-    CHECK(look());
-    CHECK_EQ(u.rect[0].h, 480);
+    CHECK(look_news(&seen));
+    CHECK_EQ(seen.u.rect[0].h, 480);
 }
 
 static void the_picture_stays_while_the_bar_moves(void **state)
@@ -319,12 +297,12 @@ static void the_picture_stays_while_the_bar_moves(void **state)
     wr(VRAM, 4, 9);
     wr(FN + 0x10, 4, VRAM + 0x1000000);
     CHECK_EQ(rd(VRAM + 0x1000000, 4), 9);
-    CHECK_EQ(pixel(0, 0), 9);
-    look();
-    look();
+    CHECK_EQ(look_pixel(&seen, 0, 0), 9);
+    look_news(&seen);
+    look_news(&seen);
     wr(VRAM + 0x1000000, 4, 10);
-    CHECK(look());
-    CHECK_EQ(pixel(0, 0), 10);
+    CHECK(look_news(&seen));
+    CHECK_EQ(look_pixel(&seen, 0, 0), 10);
 }
 
 static void options_are_checked(void **state)

@@ -7,6 +7,7 @@
 #include "devices/ramfb.h"
 #include "tests/unit/check.h"
 #include "tests/unit/dev.h"
+#include "tests/unit/look.h"
 
 #define PIXELS (DEV_RAM + 0x10000)
 #define XR24 0x34325258
@@ -14,9 +15,7 @@
 
 static struct dev_bench bench;
 static struct device *fw, *dev;
-static struct display *screen;
-static struct display_viewer viewer;
-static struct display_update u;
+static struct look seen;
 static struct err err;
 
 static int setup(void **state)
@@ -27,30 +26,18 @@ static int setup(void **state)
     dev_map(fw);
     dev = ramfb_new(&bench.env, "ramfb", &err);
     CHECK(ramfb_offer(dev, fw, &err));
-    screen = ramfb_screen(dev);
-    viewer = (struct display_viewer){0};
-    display_attach(screen, &viewer);
+    look_open(&seen, ramfb_screen(dev));
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    display_detach(screen, &viewer);
+    look_close(&seen);
     device_free(fw);
     device_free(dev);
     dev_bench_close(&bench);
     return 0;
-}
-
-static bool look(void)
-{
-    bool any;
-
-    display_refresh(screen);
-    any = display_begin(screen, &viewer, &u);
-    display_end(screen, &viewer);
-    return any;
 }
 
 /* Writes bytes of file 0x20, the only one: select and write by one DMA request. */
@@ -80,38 +67,29 @@ static void configure(gpa addr, uint32_t fourcc, uint32_t width, uint32_t height
     CHECK_EQ(put(c, sizeof c), 0);
 }
 
-static uint32_t pixel(uint32_t x, uint32_t y)
-{
-    uint32_t v;
-
-    display_read(display_lock(screen), &(struct display_rect){x, y, 1, 1}, &v, 4);
-    display_unlock(screen);
-    return v & 0xffffff;
-}
-
 static void a_written_configuration_shows_guest_memory(void **state)
 {
     (void)state;
-    look();
-    CHECK(!u.has_surface);
+    look_news(&seen);
+    CHECK(!seen.u.has_surface);
     configure(PIXELS, XR24, 100, 50, 512);
-    CHECK(look());
-    CHECK(u.has_surface);
-    CHECK_EQ(u.surface.width, 100);
-    CHECK_EQ(u.surface.height, 50);
-    CHECK_EQ(u.surface.stride, 512);
+    CHECK(look_news(&seen));
+    CHECK(seen.u.has_surface);
+    CHECK_EQ(seen.u.surface.width, 100);
+    CHECK_EQ(seen.u.surface.height, 50);
+    CHECK_EQ(seen.u.surface.stride, 512);
     dev_write(&bench, PIXELS + 512 * 7 + 4 * 3, 4, 0x00aabbcc);
-    CHECK_EQ(pixel(3, 7), 0xaabbcc);
+    CHECK_EQ(look_pixel(&seen, 3, 7), 0xaabbcc);
 }
 
 static void a_stride_of_none_has_no_gap(void **state)
 {
     (void)state;
     configure(PIXELS, RG16, 64, 64, 0);
-    look();
-    CHECK_EQ(u.surface.stride, 128);
+    look_news(&seen);
+    CHECK_EQ(seen.u.surface.stride, 128);
     dev_write(&bench, PIXELS + 128 + 2, 2, 0x07e0);
-    CHECK_EQ(pixel(1, 1), 0x00ff00);
+    CHECK_EQ(look_pixel(&seen, 1, 1), 0x00ff00);
 }
 
 static void every_byte_order_is_known(void **state)
@@ -127,9 +105,9 @@ static void every_byte_order_is_known(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         configure(PIXELS, ld32((const uint8_t *)rows[i].name), 16, 16, 0);
         CHECK(dma_write(bench.bus, PIXELS, rows[i].bytes, 4));
-        look();
-        CHECK(u.has_surface);
-        CHECK_EQ(pixel(0, 0), 0x010203);
+        look_news(&seen);
+        CHECK(seen.u.has_surface);
+        CHECK_EQ(look_pixel(&seen, 0, 0), 0x010203);
     }
 }
 
@@ -137,16 +115,16 @@ static void what_the_guest_writes_is_damage(void **state)
 {
     (void)state;
     configure(PIXELS, XR24, 256, 100, 1024); /* four rows a page */
-    look();
-    look();
-    CHECK(!look());
+    look_news(&seen);
+    look_news(&seen);
+    CHECK(!look_news(&seen));
     dev_write(&bench, PIXELS + 1024 * 9, 1, 1);
-    CHECK(look());
-    CHECK_EQ(u.rects, 1);
-    CHECK_EQ(u.rect[0].y, 8);
-    CHECK_EQ(u.rect[0].h, 4);
+    CHECK(look_news(&seen));
+    CHECK_EQ(seen.u.rects, 1);
+    CHECK_EQ(seen.u.rect[0].y, 8);
+    CHECK_EQ(seen.u.rect[0].h, 4);
     dev_write(&bench, PIXELS + 1024 * 100, 1, 1); /* below it, in a page that it has no part of */
-    CHECK(!look());
+    CHECK(!look_news(&seen));
 }
 
 static void what_is_not_in_memory_is_dark(void **state)
@@ -174,13 +152,13 @@ static void what_is_not_in_memory_is_dark(void **state)
 
     (void)state;
     configure(DEV_RAM + DEV_RAM_SIZE - 4096, XR24, 32, 32, 128); /* the last page, whole */
-    look();
-    CHECK(u.has_surface);
+    look_news(&seen);
+    CHECK(seen.u.has_surface);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         configure(PIXELS, XR24, 32, 32, 128);
         configure(bad[i].addr, bad[i].fourcc, bad[i].width, bad[i].height, bad[i].stride);
-        look();
-        if (u.has_surface)
+        look_news(&seen);
+        if (seen.u.has_surface)
             fail_msg("row %zu is shown", i);
     }
 }
@@ -192,12 +170,12 @@ static void too_much_is_refused_and_a_part_counts(void **state)
     (void)state;
     configure(PIXELS, XR24, 32, 32, 128);
     CHECK_EQ(put(c, 29), 1);
-    look();
-    CHECK(u.has_surface);
+    look_news(&seen);
+    CHECK(seen.u.has_surface);
     st64be(c, PIXELS + 64);
     CHECK_EQ(put(c, 8), 0); /* another address: a flip */
-    CHECK(look());
-    CHECK(!u.new_surface);
+    CHECK(look_news(&seen));
+    CHECK(!seen.u.new_surface);
 }
 
 static void reset_is_dark_and_restore_shows_again(void **state)
@@ -211,11 +189,11 @@ static void reset_is_dark_and_restore_shows_again(void **state)
     dev_check_save_restore(dev);
     device_save(dev, image);
     device_reset(dev);
-    look();
-    CHECK(!u.has_surface);
+    look_news(&seen);
+    CHECK(!seen.u.has_surface);
     CHECK(device_restore(dev, image, n, &err));
-    look();
-    CHECK(u.has_surface);
+    look_news(&seen);
+    CHECK(seen.u.has_surface);
 }
 
 int main(void)

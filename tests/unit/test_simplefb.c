@@ -5,14 +5,13 @@
 #include "devices/simplefb.h"
 #include "tests/unit/check.h"
 #include "tests/unit/dev.h"
+#include "tests/unit/look.h"
 
 #define PLACE (DEV_RAM + 0x80000)
 
 static struct dev_bench bench;
 static struct device *dev;
-static struct display *screen;
-static struct display_viewer viewer;
-static struct display_update u;
+static struct look seen;
 static struct err err;
 
 static int setup(void **state)
@@ -24,53 +23,32 @@ static int setup(void **state)
     dev = simplefb_new(&bench.env, "screen", PLACE, &s, &err);
     CHECK(dev != NULL);
     device_reset(dev);
-    screen = simplefb_screen(dev);
-    viewer = (struct display_viewer){0};
-    display_attach(screen, &viewer);
+    look_open(&seen, simplefb_screen(dev));
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    display_detach(screen, &viewer);
+    look_close(&seen);
     device_free(dev);
     dev_bench_close(&bench);
     return 0;
 }
 
-static bool look(void)
-{
-    bool any;
-
-    display_refresh(screen);
-    any = display_begin(screen, &viewer, &u);
-    display_end(screen, &viewer);
-    return any;
-}
-
-static uint32_t pixel(uint32_t x, uint32_t y)
-{
-    uint32_t v;
-
-    display_read(display_lock(screen), &(struct display_rect){x, y, 1, 1}, &v, 4);
-    display_unlock(screen);
-    return v & 0xffffff;
-}
-
 static void memory_is_the_picture_from_the_start(void **state)
 {
     (void)state;
-    CHECK(look());
-    CHECK(u.has_surface);
-    CHECK_EQ(u.surface.width, 256);
-    look();
-    CHECK(!look());
+    CHECK(look_news(&seen));
+    CHECK(seen.u.has_surface);
+    CHECK_EQ(seen.u.surface.width, 256);
+    look_news(&seen);
+    CHECK(!look_news(&seen));
     dev_write(&bench, PLACE + 1024 * 50 + 4 * 7, 4, 0x102030);
-    CHECK(look());
-    CHECK_EQ(u.rect[0].y, 48); /* four rows a page */
-    CHECK_EQ(u.rect[0].h, 4);
-    CHECK_EQ(pixel(7, 50), 0x102030);
+    CHECK(look_news(&seen));
+    CHECK_EQ(seen.u.rect[0].y, 48); /* four rows a page */
+    CHECK_EQ(seen.u.rect[0].h, 4);
+    CHECK_EQ(look_pixel(&seen, 7, 50), 0x102030);
 }
 
 static void reset_clears_it_and_nothing_else(void **state)
@@ -80,12 +58,12 @@ static void reset_clears_it_and_nothing_else(void **state)
     dev_write(&bench, PLACE, 4, 2);
     dev_write(&bench, PLACE + 102396, 4, 3);
     dev_write(&bench, PLACE + 102400, 4, 4);
-    look();
-    look();
+    look_news(&seen);
+    look_news(&seen);
     device_reset(dev);
-    CHECK(look());
-    CHECK_EQ(pixel(0, 0), 0);
-    CHECK_EQ(pixel(255, 99), 0);
+    CHECK(look_news(&seen));
+    CHECK_EQ(look_pixel(&seen, 0, 0), 0);
+    CHECK_EQ(look_pixel(&seen, 255, 99), 0);
     CHECK_EQ(dev_read(&bench, PLACE - 4, 4), 1);
     CHECK_EQ(dev_read(&bench, PLACE + 102400, 4), 4);
     dev_check_save_restore(dev);
