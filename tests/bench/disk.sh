@@ -4,6 +4,7 @@
 # Random: 4 KiB, queue depth 16, direct. Sequential: 256 KiB, depth 8. The image is in the host's page cache for both.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/rounds.sh"
 cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
 top=$here/../..
 out=$top/build/bench
@@ -38,21 +39,8 @@ one() { # one WHO PROGRAM DEVICE: lines WHO DEVICE ROW IOPS KB/S
         tr -d '\r' | sed -n "s/^FIO /$1 $3 /p"
 }
 
-i=0
-: >"$out/disk.rows"
-while [ $i -lt "$rounds" ]; do
-    for dev in ${DISK_DEVICES:-virtio-blk-pci virtio-blk-device nvme}; do
-        echo "round $((i + 1)) of $rounds: $dev" >&2
-        if [ $((i % 2)) = 0 ]; then
-            one guise "$guise" "$dev" >>"$out/disk.rows"
-            one qemu "$qemu" "$dev" >>"$out/disk.rows"
-        else
-            one qemu "$qemu" "$dev" >>"$out/disk.rows"
-            one guise "$guise" "$dev" >>"$out/disk.rows"
-        fi
-    done
-    i=$((i + 1))
-done
+# shellcheck disable=SC2086
+rounds "$out/disk.rows" "$rounds" ${DISK_DEVICES:-virtio-blk-pci virtio-blk-device nvme}
 python3 - "$out/disk.rows" <<'EOF'
 import collections, statistics, sys
 rows = collections.defaultdict(list)

@@ -5,6 +5,7 @@
 # (64 bytes) and connections per second, round trips in microseconds.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/rounds.sh"
 cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
 top=$here/../..
 out=$top/build/bench
@@ -34,19 +35,6 @@ one() { # one WHO PROGRAM DEVICE: lines WHO DEVICE ROW VALUE
         </dev/null 2>&1 | tr -d '\r' | sed -n "s/^NET /$1 $3 /p"
 }
 
-i=0
-: >"$out/net.rows"
-while [ $i -lt "$rounds" ]; do
-    for dev in ${NET_DEVICES:-virtio-net-pci}; do
-        echo "round $((i + 1)) of $rounds: $dev" >&2
-        if [ $((i % 2)) = 0 ]; then
-            one guise "$guise" "$dev" >>"$out/net.rows"
-            one qemu "$qemu" "$dev" >>"$out/net.rows"
-        else
-            one qemu "$qemu" "$dev" >>"$out/net.rows"
-            one guise "$guise" "$dev" >>"$out/net.rows"
-        fi
-    done
-    i=$((i + 1))
-done
+# shellcheck disable=SC2086
+rounds "$out/net.rows" "$rounds" ${NET_DEVICES:-virtio-net-pci}
 python3 "$here/medians.py" "$out/net.rows"

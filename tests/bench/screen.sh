@@ -4,6 +4,7 @@
 # SCREEN_DEVICES="virtio-gpu-pci bochs-display". The guest's program is tests/bench/screen.c, which says what the rows are.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/rounds.sh"
 cache=${GUISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/guise}
 top=$here/../..
 out=$top/build/bench
@@ -35,19 +36,6 @@ one() { # one WHO PROGRAM DEVICE: lines WHO DEVICE ROW VALUE
     [ -s "$tmp/rows" ] || cat "$tmp/err" >&2
 }
 
-i=0
-: >"$out/screen.rows"
-while [ $i -lt "$rounds" ]; do
-    for dev in ${SCREEN_DEVICES:-virtio-gpu-pci bochs-display}; do
-        echo "round $((i + 1)) of $rounds: $dev" >&2
-        if [ $((i % 2)) = 0 ]; then
-            one guise "$guise" "$dev" >>"$out/screen.rows"
-            one qemu "$qemu" "$dev" >>"$out/screen.rows"
-        else
-            one qemu "$qemu" "$dev" >>"$out/screen.rows"
-            one guise "$guise" "$dev" >>"$out/screen.rows"
-        fi
-    done
-    i=$((i + 1))
-done
+# shellcheck disable=SC2086
+rounds "$out/screen.rows" "$rounds" ${SCREEN_DEVICES:-virtio-gpu-pci bochs-display}
 python3 "$here/medians.py" "$out/screen.rows"
