@@ -1,14 +1,11 @@
 #!/usr/bin/env python3
 """Weston in Debian in the window, used with keys and pointer as a person does. TAP; environment: see desktop.sh."""
 import os
-import re
-import select
-import struct
 import subprocess
 import time
-import zlib
 
-from guests import DIR, GUISE, INITRD, KERNEL, done, ok
+from guests import GUISE, INITRD, KERNEL, Guest, done, ok
+from text_screen import Picture
 from xserver import XServer, tool, wait_for
 
 BASE, DISK, PICTURES = (os.environ[n] for n in ("BASE", "DISK", "PICTURES"))
@@ -20,52 +17,32 @@ WESTON = ("(XDG_RUNTIME_DIR=/run/user/0 weston --backend=drm --renderer=pixman -
 x = XServer()
 
 
-class Debian:
+class Debian(Guest):
     """A machine, with root's shell on its serial console."""
 
     def __init__(self, disk, *options):
-        command = [GUISE, "run", KERNEL, "--initrd", INITRD, "--append", LINE, "--memory", "2G", "--cpus", "2", "--disk", disk,
-                   "--console", "stdio", *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.text, self.at, self.commands = "", 0, 0
-        self.up = self.login()
+        super().__init__(*options, program=[GUISE, "run", KERNEL, "--initrd", INITRD, "--append", LINE, "--memory", "2G", "--cpus", "2",
+                                            "--disk", disk, "--console", "stdio"])
 
-    def login(self):
-        if not self.expect("guise login: "):
+    def boot(self):
+        if not self.expect("guise login: ", 600):
             return False
         self.say("root")
         if not self.expect("Password: "):
             return False
         time.sleep(2)  # PAM throws away what was typed before it reads
         self.say("guise")
-        return self.expect("root@guise:~# ") and self.run("TERM=dumb; bind 'set enable-bracketed-paste off'")[1] == 0
+        self.up = bool(self.expect("root@guise:~# "))
+        return self.up and self.run("TERM=dumb; bind 'set enable-bracketed-paste off'")[1] == 0
 
     def say(self, line):
         self.process.stdin.write(f"{line}\n".encode())
         self.process.stdin.flush()
 
-    def expect(self, pattern, seconds=600):
-        end = time.monotonic() + seconds
-        while True:
-            m = re.compile(pattern).search(self.text, self.at)
-            if m:
-                self.at = m.end()
-                return m
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                return None
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                return None
-            self.text += data.decode("utf-8", "replace").replace("\r", "")
-
-    def run(self, command, seconds=600):
-        """What it printed, and its code (None: it did not end)."""
+    def begin(self, command):
         self.commands += 1
-        start = self.at
-        self.say(f"{command}; echo =$((1000 + {self.commands}))=$?=")
-        m = self.expect(f"={1000 + self.commands}=(\\d+)=", seconds)
-        return (self.text[start:m.start()], int(m.group(1))) if m else (self.text[-2000:], None)
+        self.start = self.at
+        self.say(f'{command}; echo "="{self.commands}=$?=')
 
     def power_off(self):
         self.say("systemctl poweroff")
@@ -75,25 +52,9 @@ class Debian:
             pass
         return self.process.wait(120) == 0 and bool(off)
 
-    def cpu(self):
-        """Seconds of processor time so far."""
-        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-
-def write_png(name, rows):
-    """Rows of B, G, R, x."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    lines = []
-    for row in rows:
-        line = bytearray(len(row) // 4 * 3)
-        line[0::3], line[1::3], line[2::3] = row[2::4], row[1::4], row[0::4]
-        lines.append(b"\0" + line)
-    with open(os.path.join(PICTURES, name), "wb") as f:
-        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", len(rows[0]) // 4, len(rows), 8, 2, 0, 0, 0)) +
-                chunk(b"IDAT", zlib.compress(b"".join(lines))) + chunk(b"IEND", b""))
+def keep(name, rows):
+    Picture.of_bgrx(len(rows[0]) // 4, len(rows), b"".join(rows)).save(os.path.join(PICTURES, name))
 
 
 def install():
@@ -166,7 +127,7 @@ def session(name, *devices):
     type_line("echo 'Typed, with CAPITALS & signs: {[~|@]}' > /tmp/typed")
     text = wait_for(lambda: (lambda t: t if "CAPITALS" in t else "")(g.run("cat /tmp/typed")[0]))
     ok("\nTyped, with CAPITALS & signs: {[~|@]}" in "\n" + text, f"{name}: what is typed arrives", text)
-    write_png(f"{name}.png", x.picture(window))
+    keep(f"{name}.png", x.picture(window))
     time.sleep(3)
     before = g.cpu()
     time.sleep(10)

@@ -11,9 +11,6 @@ if [ ! -f "$disk" ] && ! GUISE=$guise GUEST=debian "$demo/demo.sh" disk >"$tmp/o
     exit 1
 fi
 mkdir -p "$top/build/desktop"
-Xvfb -displayfd 3 -screen 0 1600x1000x24 -nolisten tcp 3>"$tmp/display" 2>"$tmp/xvfb.log" &
-server=$!
-trap 'kill $server 2>/dev/null; rm -rf "$tmp"' EXIT
-while kill -0 $server 2>/dev/null && ! [ -s "$tmp/display" ]; do sleep 0.1; done
-DISPLAY=:$(cat "$tmp/display") GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$cache/initrd DIR=$tmp BASE=$disk DISK=$desk \
+need_xserver
+GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$cache/initrd DIR=$tmp BASE=$disk DISK=$desk \
     PICTURES=$top/build/desktop PYTHONPATH=$top/tests/system timeout -k 10 3000 python3 "$top/tests/long/desktop.py"
