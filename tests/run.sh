@@ -79,7 +79,7 @@ skipped=$(cat "$log"/*.log | grep -aE '^ok ' | grep -acE '# SKIP')
 passed=$(($(cat "$log"/*.log | grep -acE '^ok ') - skipped))
 if [ "$failed" != 0 ]; then
     echo
-    grep -aE -B 3 -A 12 '^not ok ' "$log"/*.log | sed 's|^[^ ]*/log/||' | head -n 200
+    grep -aE -B 3 -A 28 '^not ok ' "$log"/*.log | sed 's|^[^ ]*/log/||' | head -n 200
 fi
 [ "$skipped" = 0 ] || {
     grep -ahE '^ok .*# SKIP' "$log"/*.log | sed 's/^ok [0-9]* - /skipped: /'

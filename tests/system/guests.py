@@ -12,6 +12,7 @@ import time
 
 GUISE, QEMU, KERNEL, INITRD, DIR = (os.environ[n] for n in ("GUISE", "QEMU", "KERNEL", "INITRD", "DIR"))
 WAIT = 300  # seconds until something expected counts as missing
+TROUBLE = re.compile(r"unhandled signal|Comm: |epc : |Oops|Kernel panic|BUG: ")  # what a guest's kernel says of a crash
 results = 0
 
 
@@ -20,7 +21,8 @@ def ok(good, name, shown=""):
     results += 1
     print(f"{'ok' if good else 'not ok'} {results} - {name}".replace("#", "no. "))
     if not good:
-        for line in str(shown)[-3000:].splitlines()[-20:]:
+        trouble = [line for line in str(shown).splitlines() if TROUBLE.search(line)]
+        for line in trouble[:8] + str(shown)[-3000:].splitlines()[-20:]:
             print("#", line)
     sys.stdout.flush()
     return good

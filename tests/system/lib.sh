@@ -30,16 +30,25 @@ need_guest() {
     exit 1
 }
 
-# need_netboot: Debian's installer for booting by network in $tftp, EDK2 in $edk2
+# need_netboot: Debian's installer for booting by network in $tftp, EDK2 in $edk2. It runs on the serial line alone: left to
+# itself it also runs on tty1, and when one of the two reads dpkg's status while the other writes it, it crashes. What makes it
+# run once is the word "auto", whatever its value (its reopen-console).
 need_netboot() {
-    tftp=$cache/netboot/usr/lib/debian-installer/images/13/riscv64/text edk2=$cache/netboot/usr/share/qemu-efi-riscv64
-    [ ! -d "$cache/netboot" ] || return 0
-    rm -rf "$cache/netboot.new"
-    mkdir -p "$cache/netboot.new"
-    { "$demo/fetch.sh" "$cache/netboot.apt" trixie riscv64 update &&
-        "$demo/fetch.sh" "$cache/netboot.apt" trixie riscv64 download debian-installer-13-netboot-riscv64 qemu-efi-riscv64 &&
-        for p in "$cache"/netboot.apt/trixie-riscv64/packages/*.deb; do dpkg-deb -x "$p" "$cache/netboot.new" || return 1; done &&
-        rm -rf "$cache/netboot.apt" && mv "$cache/netboot.new" "$cache/netboot"; } >"$tmp/fetch.log" 2>&1 && return
+    installer=$cache/installer
+    tftp=$installer/usr/lib/debian-installer/images/13/riscv64/text edk2=$installer/usr/share/qemu-efi-riscv64
+    mkdir -p "$cache"
+    (
+        flock 9
+        [ ! -d "$installer" ] || exit 0
+        rm -rf "$installer.new"
+        mkdir -p "$installer.new"
+        { "$demo/fetch.sh" "$installer.apt" trixie riscv64 update &&
+            "$demo/fetch.sh" "$installer.apt" trixie riscv64 download debian-installer-13-netboot-riscv64 qemu-efi-riscv64 &&
+            for p in "$installer.apt"/trixie-riscv64/packages/*.deb; do dpkg-deb -x "$p" "$installer.new" || exit 1; done &&
+            sed -i 's|/linux --- quiet|/linux auto=false console=ttyS0 --- quiet|' \
+                "$installer.new${tftp#"$installer"}/debian-installer/riscv64/grub/grub.cfg" &&
+            rm -rf "$installer.apt" && mv "$installer.new" "$installer"; } >"$tmp/fetch.log" 2>&1
+    ) 9>"$cache/installer.lock" && return
     ok 1 "Debian's installer is fetched" "$tmp/fetch.log"
     echo "1..$n"
     exit 1
