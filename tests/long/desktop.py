@@ -13,6 +13,7 @@ PACKAGES = "weston seatd fonts-dejavu-core libgl1-mesa-dri"
 LINE = ("root=LABEL=guise console=ttyS0 quiet systemd.default_device_timeout_sec=1200 "
         "systemd.default_timeout_start_sec=1200")
 ICON = (22, 16)  # of a terminal, in the bar at the top
+ICON_CORNER = (28, 9, 33, 15)  # of it, where the pointer's arrow is not
 WESTON = ("(XDG_RUNTIME_DIR=/run/user/0 weston --backend=drm --renderer=pixman --log=/tmp/weston.log >/dev/null 2>&1 &)")
 x = XServer()
 
@@ -93,6 +94,14 @@ def terminal_is_there(window):
     return black > 0.15 * (w // 8) * ((h - 40) // 8) and rows
 
 
+def icon_answers(window):
+    """Whether the terminal's picture is lit, as it is under the pointer once there is nothing before it; the pointer moves a little."""
+    for step in (1, -1):
+        tool("mousemove_relative", "--", step, 0)
+        time.sleep(0.2)
+    return shade(x.picture(window), *ICON_CORNER) > 120
+
+
 def type_line(text):
     tool("type", "--delay", 40, text)
     tool("key", "Return")
@@ -106,7 +115,6 @@ def session(name, *devices):
     g.run(f"systemctl start seatd; mkdir -p /run/user/0; {WESTON}")
     rows = wait_for(lambda: desktop_is_there(window), 180)
     ok(rows, f"{name}: Weston's desktop is on the screen", g.run("tail -n 5 /tmp/weston.log")[0])
-    time.sleep(5)  # Weston fades its desktop in, and until then a click is not for it
     relative = any("mouse" in d for d in devices)
     if relative:
         tool("mousemove", "--window", window, 640, 400)
@@ -118,7 +126,8 @@ def session(name, *devices):
             time.sleep(0.05)
     else:
         tool("mousemove", "--window", window, *ICON)
-    time.sleep(1)
+    lit = wait_for(lambda: icon_answers(window), 60)  # Weston fades its desktop in, and until then a click is not for it
+    ok(lit, f"{name}: its picture answers to the pointer")
     tool("click", 1)
     rows = wait_for(lambda: terminal_is_there(window), 120)
     ok(rows, f"{name}: a click on its picture opens a terminal", g.run("pgrep -a weston")[0])
