@@ -51,8 +51,8 @@ bool qemu_vga(void *ctx, const char *arg, struct err *e);
 bool qemu_no_sdl(void *ctx, const char *arg, struct err *e); /* -sdl, -vnc, -spice: why not, and what instead */
 bool qemu_no_vnc(void *ctx, const char *arg, struct err *e);
 bool qemu_no_spice(void *ctx, const char *arg, struct err *e);
-bool qemu_finish_consoles(struct qemu_cli *q,
-                          struct err *e); /* where serial port and monitor are when nothing was said */
+/* Where serial port and monitor are when nothing was said. */
+bool qemu_finish_consoles(struct qemu_cli *q, struct err *e);
 
 /* A type of -netdev. (personality_netdev.c) */
 struct qemu_netdev_type {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# What Linux's processes may rely on of their memory (processes.c): more of them than vCPUs, on the translator and on the interpreter.
+# What Linux's processes may rely on of their memory (processes.c), on the translator and on the interpreter: more of them
+# than vCPUs.
 . "$(dirname "$0")/lib.sh"
 need_guest
 script 'for i in 1 2 3; do processes 5 & done; wait; echo ENDED; poweroff -f'

@@ -420,7 +420,7 @@ int main(void)
         cmocka_unit_test(finisher_codes),   cmocka_unit_test(reset_reloads_the_program_and_keeps_other_ram),
         cmocka_unit_test(semihosting_exit), cmocka_unit_test(two_machines_in_one_process),
         cmocka_unit_test(monitor_commands),
-        cmocka_unit_test(screens_are_listed_and_pictured), cmocka_unit_test(a_stop_that_was_asked_for_before_cont_does_not_stop_it_after),
+        cmocka_unit_test(a_stop_that_was_asked_for_before_cont_does_not_stop_it_after),
         cmocka_unit_test(screens_are_listed_and_pictured), cmocka_unit_test(bad_input_gives_one_line),
         cmocka_unit_test(input_devices_are_there),
     };
