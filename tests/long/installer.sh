@@ -8,21 +8,6 @@ need_netboot
 text=$tftp/debian-installer/riscv64
 mirror=$("$demo/fetch.sh" "$cache" trixie riscv64 mirror)
 
-# need_fonts: the Linux console's fonts in $fonts, to read the screen by
-need_fonts() {
-    fonts=$cache/fonts/usr/share/consolefonts
-    [ ! -d "$cache/fonts" ] || return 0
-    rm -rf "$cache/fonts.new"
-    mkdir -p "$cache/fonts.new"
-    { "$demo/fetch.sh" "$cache/fonts.apt" trixie riscv64 update &&
-        "$demo/fetch.sh" "$cache/fonts.apt" trixie riscv64 download console-setup-linux &&
-        dpkg-deb -x "$cache"/fonts.apt/trixie-riscv64/packages/*.deb "$cache/fonts.new" &&
-        rm -rf "$cache/fonts.apt" && mv "$cache/fonts.new" "$cache/fonts"; } >"$tmp/fetch.log" 2>&1 && return
-    ok 1 "the console's fonts are fetched" "$tmp/fetch.log"
-    echo "1..$n"
-    exit 1
-}
-
 get() { /usr/lib/apt/apt-helper download-file "$mirror/$1" "$tmp/$2" >>"$tmp/parts.log" 2>&1; }
 
 # parts: what the mirror lacks of what the installer loads from it; nothing: it has all. Mirrors leave parts of other
@@ -42,7 +27,8 @@ parts() {
     fi
 }
 
-need_fonts
+need_packages fonts "the console's fonts" console-setup-linux # to read the screen by
+fonts=$cache/fonts/usr/share/consolefonts
 by=${BY:-} live=
 if [ -z "$by" ]; then
     missing=$(parts)

@@ -30,28 +30,32 @@ need_guest() {
     exit 1
 }
 
+# need_packages NAME WHAT PACKAGE...: trixie's packages for riscv64, unpacked in $cache/NAME; WHAT is for people
+need_packages() {
+    packages=$cache/$1 what=$2
+    shift 2
+    mkdir -p "$cache"
+    (
+        flock 9
+        [ ! -d "$packages" ] || exit 0
+        rm -rf "$packages.new"
+        mkdir -p "$packages.new"
+        { "$demo/fetch.sh" "$packages.apt" trixie riscv64 update && "$demo/fetch.sh" "$packages.apt" trixie riscv64 download "$@" &&
+            for p in "$packages.apt"/trixie-riscv64/packages/*.deb; do dpkg-deb -x "$p" "$packages.new" || exit 1; done &&
+            rm -rf "$packages.apt" && mv "$packages.new" "$packages"; } >"$tmp/fetch.log" 2>&1
+    ) 9>"$packages.lock" && return
+    ok 1 "$what: fetched" "$tmp/fetch.log"
+    echo "1..$n"
+    exit 1
+}
+
 # need_netboot: Debian's installer for booting by network in $tftp, EDK2 in $edk2. It runs on the serial line alone: left to
 # itself it also runs on tty1, and when one of the two reads dpkg's status while the other writes it, it crashes. What makes it
 # run once is the word "auto", whatever its value (its reopen-console).
 need_netboot() {
-    installer=$cache/installer
-    tftp=$installer/usr/lib/debian-installer/images/13/riscv64/text edk2=$installer/usr/share/qemu-efi-riscv64
-    mkdir -p "$cache"
-    (
-        flock 9
-        [ ! -d "$installer" ] || exit 0
-        rm -rf "$installer.new"
-        mkdir -p "$installer.new"
-        { "$demo/fetch.sh" "$installer.apt" trixie riscv64 update &&
-            "$demo/fetch.sh" "$installer.apt" trixie riscv64 download debian-installer-13-netboot-riscv64 qemu-efi-riscv64 &&
-            for p in "$installer.apt"/trixie-riscv64/packages/*.deb; do dpkg-deb -x "$p" "$installer.new" || exit 1; done &&
-            sed -i 's|/linux --- quiet|/linux auto=false console=ttyS0 --- quiet|' \
-                "$installer.new${tftp#"$installer"}/debian-installer/riscv64/grub/grub.cfg" &&
-            rm -rf "$installer.apt" && mv "$installer.new" "$installer"; } >"$tmp/fetch.log" 2>&1
-    ) 9>"$cache/installer.lock" && return
-    ok 1 "Debian's installer is fetched" "$tmp/fetch.log"
-    echo "1..$n"
-    exit 1
+    need_packages installer "Debian's installer" debian-installer-13-netboot-riscv64 qemu-efi-riscv64
+    tftp=$cache/installer/usr/lib/debian-installer/images/13/riscv64/text edk2=$cache/installer/usr/share/qemu-efi-riscv64
+    sed -i 's|/linux --- quiet|/linux auto=false console=ttyS0 --- quiet|' "$tftp/debian-installer/riscv64/grub/grub.cfg"
 }
 
 # An X server of its own for windows, in DISPLAY; its process is $server.
@@ -113,8 +117,7 @@ while read -r tag line; do eval "$line" 2>&1; echo "=$tag=$?="; done'
 # A script for guests that do what they are told on their console, and hear keys and pointers. ev NAME is that device's
 # event file, wait_for NAME waits until there is one; record NAME keeps what it says in a file; heard NAME BYTES waits for
 # so much of it, prints type, code and value of each event, and begins anew.
-input_guest='stty -echo
-ev() { for d in /sys/class/input/event*; do [ "$(cat $d/device/name)" != "$1" ] || echo /dev/input/${d##*/}; done; }
+input_guest='ev() { for d in /sys/class/input/event*; do [ "$(cat $d/device/name)" != "$1" ] || echo /dev/input/${d##*/}; done; }
 wait_for() { n=0; while [ -z "$(ev "$1")" ] && [ $n -lt 400 ]; do n=$((n + 1)); usleep 50000; done; [ -n "$(ev "$1")" ]; }
 log() { e=$(ev "$1"); echo "/tmp/${e##*/}"; }
 record() { f=$(log "$1"); exec 3<"$(ev "$1")" && echo 0 >"$f.at" && : >"$f" && { cat <&3 >>"$f" & exec 3<&-; }; }
@@ -128,5 +131,4 @@ heard() {
         echo "$type/$code/$(((low + high * 65536 + 2147483648) % 4294967296 - 2147483648))"
     done
 }
-echo READY
-while read -r tag line; do eval "$line" 2>&1; echo "=$tag=$?="; done'
+'$line_guest

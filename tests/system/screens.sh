@@ -3,7 +3,6 @@
 . "$(dirname "$0")/lib.sh"
 need_guest
 need_netboot
-script 'echo READY
-while read -r tag line; do eval "$line" 2>&1; echo "=$tag=$?="; done'
+script "$line_guest"
 GUISE=$guise QEMU=$qemu KERNEL=$cache/vmlinuz INITRD=$tmp/initrd DIR=$tmp EDK2=$edk2 timeout -k 10 1000 \
     python3 "$top/tests/system/screens.py"
